@@ -1,0 +1,161 @@
+//! What a node says of itself, for people, health checks and the CLI.
+
+use serde::Serialize;
+use zonesync_core::election::Role;
+use zonesync_core::id::{InstanceId, Position, Term};
+use zonesync_core::time::WallTime;
+
+/// A node's present truth.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// The zone.
+    pub zone: String,
+    /// The node's name.
+    pub node: String,
+    /// Which start of the node, 32 hex digits.
+    #[serde(serialize_with = "text::instance")]
+    pub instance: InstanceId,
+    /// What it is now.
+    #[serde(serialize_with = "text::role")]
+    pub role: Role,
+    /// Where its state stands.
+    #[serde(serialize_with = "text::position")]
+    pub position: Position,
+    /// Who holds the lease, as far as this node knows.
+    pub primary: Option<String>,
+    /// The newest term seen.
+    #[serde(serialize_with = "text::term")]
+    pub term: Term,
+    /// Held a complete announced state since it started. Never taken back.
+    pub ready: bool,
+    /// Serves a state that is not, or not yet, the zone's: see `reason`.
+    pub stale: bool,
+    /// Holds the newest state, now.
+    pub in_sync: bool,
+    /// Why it is not ready or not in sync, in plain words; empty if it is both.
+    pub reason: String,
+    /// How long it has not been in sync, in milliseconds; zero if it is.
+    pub lag_ms: u64,
+    /// How many entities of each kind it holds, in the order of a cycle.
+    pub counts: Vec<KindCount>,
+    /// The fingerprint of its state, 32 hex digits.
+    pub digest: String,
+    /// How the zone store is.
+    pub store: Link,
+    /// How the management repository is; idle on a secondary.
+    pub repository: Link,
+    /// Removals that wait for a person.
+    pub held: Vec<Held>,
+    /// Rows and records that cannot be used, at most [`Status::QUARANTINE_MAX`] of them.
+    pub quarantined: Vec<QuarantinedItem>,
+    /// How many there are in all.
+    pub quarantined_total: u64,
+    /// A part of the node has failed for good; lookups go on from the last state.
+    pub failed: Option<String>,
+    /// Counters since the start.
+    pub counters: Counters,
+}
+
+impl Status {
+    /// The most quarantined items that a status lists.
+    pub const QUARANTINE_MAX: usize = 100;
+}
+
+/// How many entities of one kind there are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KindCount {
+    /// The kind's name.
+    pub kind: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// How a system that this node depends on is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// `idle`, `up` or `down`.
+    pub state: LinkState,
+    /// What it last complained of.
+    pub error: Option<String>,
+    /// When it last answered, in milliseconds since 1970.
+    #[serde(serialize_with = "text::wall_time")]
+    pub last_answer: Option<WallTime>,
+}
+
+/// Whether a system answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkState {
+    /// It was not asked.
+    #[default]
+    Idle,
+    /// It answered last time.
+    Up,
+    /// It failed last time.
+    Down,
+}
+
+/// Removals of one kind that the guard holds back until a person confirms them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// The kind's name.
+    pub kind: String,
+    /// How many entities would go.
+    pub count: u64,
+    /// What to give to `confirm-removal`: a hash of the held set.
+    pub token: String,
+}
+
+/// One row or record that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QuarantinedItem {
+    /// Where it stands.
+    pub place: String,
+    /// What is wrong with it and what would be right.
+    pub reason: String,
+}
+
+/// What happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Reads of the management repository that ended well.
+    pub reads: u64,
+    /// Batches that this node published.
+    pub published: u64,
+    /// Batches that this node applied.
+    pub applied: u64,
+    /// Times that it loaded a snapshot although it held a state.
+    pub heals: u64,
+    /// Times that it became primary.
+    pub reigns: u64,
+}
+
+mod text {
+    use serde::Serializer;
+    use zonesync_core::election::Role;
+    use zonesync_core::id::{InstanceId, Position, Term};
+    use zonesync_core::time::WallTime;
+
+    pub(super) fn instance<S: Serializer>(v: &InstanceId, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&format_args!("{:032x}", v.0))
+    }
+
+    pub(super) fn role<S: Serializer>(v: &Role, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(v)
+    }
+
+    pub(super) fn position<S: Serializer>(v: &Position, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(v)
+    }
+
+    pub(super) fn term<S: Serializer>(v: &Term, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(v)
+    }
+
+    pub(super) fn wall_time<S: Serializer>(v: &Option<WallTime>, s: S) -> Result<S::Ok, S::Error> {
+        match v {
+            Some(at) => s.serialize_some(&at.as_millis()),
+            None => s.serialize_none(),
+        }
+    }
+}
