@@ -2,6 +2,12 @@
 //!
 //! The store's clock ends a lease, the holder's own clock ends its acting sooner, and the term
 //! fences whatever arrives late. So no clock needs to agree with another.
+//!
+//! [`Elector`] is the state machine; the other types are what it and the store tell each other.
+
+mod elector;
+
+pub use elector::{Answer, Command, Config, Elector, Event, Loss};
 
 use core::fmt;
 

@@ -27,9 +27,11 @@ pub mod diff;
 pub mod digest;
 pub mod election;
 pub mod entity;
-
 pub mod format;
 pub mod history;
 pub mod id;
+#[cfg(feature = "alloc")]
+pub mod node;
+mod random;
 pub mod removal;
 pub mod time;

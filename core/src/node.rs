@@ -1,0 +1,537 @@
+//! One node of a zone: what to read, publish and apply next.
+//!
+//! Drive it like this. Carry out the elector's commands ([`Node::poll_lease`]) and the node's steps
+//! ([`Node::poll_step`]) beside each other; of each at most one is under way. Hand in what came of
+//! them, and time, through `handle_*`. When no step is due, watch the store for a head other than
+//! [`Node::watching`] and, as primary, the repository for changes.
+//!
+//! The node knows positions, lists and digests. The entities are the driver's: it holds the node's
+//! own state, a *staged* state loaded beside it, and the *pending* difference that is being
+//! published. Every step says which of them it means.
+//!
+//! - [`follow`](self) of a secondary: read, apply, load, raise.
+//! - reign of a primary: take over, open, read the repository, publish, snapshot, settle.
+
+mod follow;
+mod reign;
+mod report;
+
+pub use report::{Event, Reason, Standing};
+
+use heapless::Deque;
+
+use crate::digest::Digest;
+use crate::election::{self, Answer, Elector, Lease, Report, Role};
+use crate::format::{BatchMeta, FORMAT, Filter, Head, Snapshot, Source};
+use crate::history::{CLAIMS_MAX, TermList};
+use crate::id::{Epoch, NodeId, Position, Term};
+use crate::time::{Duration, Instant};
+
+use reign::Reign;
+
+/// Claims that a full read settles.
+pub type Settled = heapless::Vec<Position, CLAIMS_MAX>;
+
+/// What does not change while a node runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The node's name.
+    pub node: NodeId,
+    /// How it stands for election.
+    pub election: election::Config,
+    /// How often it looks for what no push told it.
+    pub poll: Duration,
+    /// How often a primary reads the whole repository.
+    pub full_read: Duration,
+    /// What it reads the repository with.
+    pub filter: Filter,
+}
+
+/// A state that a node holds, as far as the rules need to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Where it stands.
+    pub position: Position,
+    /// The reigns behind it.
+    pub list: TermList,
+    /// Its counts and sums.
+    pub digest: Digest,
+    /// How far it had come with the repository.
+    pub source: Source,
+}
+
+/// Which of the driver's states a step means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// The node's own, which answers lookups.
+    Own,
+    /// The one loaded beside it.
+    Staged,
+}
+
+/// A step that the driver must take. One is under way at a time.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Read head and log after this position. Answer: [`Node::handle_log`].
+    Read {
+        /// The place to read on from.
+        after: Position,
+    },
+    /// Verify the first `count` entries just read and apply them to the own state. Answer:
+    /// [`Node::handle_applied`].
+    Apply {
+        /// How many.
+        count: usize,
+    },
+    /// Load this snapshot, and the log after it up to the head, into the staged state. Answer:
+    /// [`Node::handle_loaded`].
+    Load {
+        /// The snapshot to begin with.
+        snapshot: Snapshot,
+    },
+    /// Turn the own state into the staged one, removals included. Answer:
+    /// [`Node::handle_installed`].
+    Install,
+    /// Tell the store what was seen and where somebody stands. Answer: [`Node::handle_raised`].
+    Raise {
+        /// The highest epoch seen.
+        seen: Epoch,
+        /// The position to claim.
+        position: Option<Position>,
+    },
+    /// Publish an entry without changes that begins a term. Answer: [`Node::handle_written`].
+    Open {
+        /// The term.
+        term: Term,
+        /// The entry.
+        meta: BatchMeta,
+    },
+    /// Read the repository; make the difference to `base` pending, guarded. Answer:
+    /// [`Node::handle_repository`].
+    ReadRepository {
+        /// Everything, or what changed since.
+        since: Option<Source>,
+        /// What the difference is taken to. None for a first load: then all of it is pending.
+        base: Option<Base>,
+    },
+    /// Make the difference from the staged to the own state pending. Answer:
+    /// [`Node::handle_repository`].
+    Compare,
+    /// Publish the next batch of what is pending and, once acknowledged, apply it to `base`.
+    /// Answer: [`Node::handle_published`].
+    Publish {
+        /// The term.
+        term: Term,
+        /// The position it makes.
+        position: Position,
+        /// The position it builds on.
+        previous: Position,
+        /// Which state it builds on.
+        base: Base,
+        /// With the last batch: the list to put into the head.
+        list: Option<TermList>,
+        /// With the last batch: the claims that are settled.
+        settled: Settled,
+    },
+    /// Write a snapshot. Answer: [`Node::handle_snapshot`].
+    Snapshot {
+        /// The term.
+        term: Term,
+        /// The position it holds.
+        position: Position,
+        /// For a first load or restore: where the head stands, to be moved to `position`.
+        from: Option<Position>,
+        /// For a first load, write what is pending and make it the own state once that stands.
+        pending: bool,
+        /// The list to put into the head.
+        list: Option<TermList>,
+        /// The claims that are settled.
+        settled: Settled,
+    },
+    /// Change the head without a batch. Answer: [`Node::handle_written`].
+    WriteHead {
+        /// The term.
+        term: Term,
+        /// Where the head stands.
+        at: Position,
+        /// The list to put into the head.
+        list: Option<TermList>,
+        /// The claims that are settled.
+        settled: Settled,
+    },
+    /// Drop what the newest snapshot covers. Answer: [`Node::handle_written`].
+    Trim {
+        /// The term.
+        term: Term,
+    },
+}
+
+/// What a read of head and log showed.
+#[derive(Clone, Copy, Debug)]
+pub struct LogSeen<'a> {
+    /// The newest term given.
+    pub term: Term,
+    /// The head, if there is one.
+    pub head: Option<&'a Head>,
+    /// The entries after the place asked for.
+    pub entries: &'a [BatchMeta],
+    /// The log does not hold that place.
+    pub gap: bool,
+}
+
+/// What came of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// It stands.
+    Done,
+    /// The term is not the newest given.
+    Fenced,
+    /// The head is not where we left it: the store lost something, or answers as another master.
+    Lost,
+    /// No answer; the same write may be sent again.
+    Failed,
+}
+
+/// What came of reading the repository or of comparing two states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// So many changes are pending; the head itself may need a change too.
+    Pending {
+        /// Changes to publish.
+        changes: usize,
+        /// Everything was read, and nothing was held back or missed.
+        complete: bool,
+        /// The guard's data or `source` moved without a change.
+        head: bool,
+    },
+    /// The rows fall too far short of what live nodes hold: a person must look.
+    Short,
+    /// The repository gave no answer.
+    Failed,
+}
+
+/// One node of a zone.
+#[derive(Clone, Debug)]
+pub struct Node {
+    config: Config,
+    elector: Elector,
+    held: Option<Held>,
+    staged: Option<Held>,
+    head: Option<Head>,
+    reign: Option<Reign>,
+    step: Option<Step>,
+    busy: bool,
+    rest_until: Option<Instant>,
+    failures: u32,
+    loads: u32,
+    report: report::Health,
+    live: Option<Report>,
+    raise_for: Option<Position>,
+    /// The read under way was sent before the lease was ours: it may show an old head.
+    reread: bool,
+    /// The last read showed an older term than we know.
+    doubt: bool,
+    repository_changed: bool,
+    full_wanted: bool,
+    events: Deque<Event, 32>,
+}
+
+impl Node {
+    /// Makes a node that holds nothing and looks around at once.
+    pub fn new(config: Config, now: Instant) -> Self {
+        let elector = Elector::new(config.election, now);
+        let mut node = Self {
+            config,
+            elector,
+            held: None,
+            staged: None,
+            head: None,
+            reign: None,
+            step: None,
+            busy: false,
+            rest_until: None,
+            failures: 0,
+            loads: 0,
+            report: report::Health::new(now),
+            live: None,
+            raise_for: None,
+            reread: false,
+            doubt: false,
+            repository_changed: false,
+            full_wanted: false,
+            events: Deque::new(),
+        };
+        node.elector.handle_timeout(now);
+        node.read_again();
+        node
+    }
+
+    // --- what the driver asks ---
+
+    /// Gives the state that the node holds.
+    pub fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
+    }
+
+    /// Gives what the node is.
+    pub fn role(&self) -> Role {
+        match &self.reign {
+            Some(_) => Role::Primary,
+            None if self.config.election.candidate => Role::Secondary,
+            None => Role::Observer,
+        }
+    }
+
+    /// Gives the highest epoch seen.
+    pub fn seen(&self) -> Epoch {
+        self.elector.known()
+    }
+
+    /// Gives the report that goes with the next look or renewal.
+    pub fn make_report(&self) -> Report {
+        let held = self.held.as_ref();
+        Report {
+            node: self.config.node.clone(),
+            instance: self.config.election.instance,
+            role: self.role(),
+            position: held.map_or(Position::START, |h| h.position),
+            seen: self.elector.known(),
+            fingerprint: held.map(|h| h.digest.fingerprint()).unwrap_or_default(),
+            count: held.map_or(0, |h| h.digest.count()),
+            can_stand: self.elector.can_stand(),
+            format: FORMAT,
+            filter: self.config.filter,
+            reading: match (&self.step, self.busy) {
+                (Some(Step::Load { snapshot }), true) => Some(snapshot.position),
+                _ => None,
+            },
+        }
+    }
+
+    /// Gives the position to wait beside: the store is worth reading when its head is another.
+    pub fn watching(&self) -> Option<Position> {
+        if self.busy || self.step.is_some() || self.reign.is_some() {
+            return None;
+        }
+        Some(self.head.as_ref().map_or(Position::START, Head::position))
+    }
+
+    /// Says whether the repository is worth watching for changes.
+    pub fn watches_repository(&self) -> bool {
+        self.reign.as_ref().is_some_and(Reign::is_steady) && !self.busy && self.step.is_none()
+    }
+
+    /// Gives how the node stands with its zone.
+    pub fn standing(&self, now: Instant) -> Standing {
+        self.report.standing(now)
+    }
+
+    // --- what goes out ---
+
+    /// Gives the next step at the store's lease.
+    pub fn poll_lease(&mut self) -> Option<election::Command> {
+        self.elector.poll_command()
+    }
+
+    /// Gives the next step to take, if one is due and none is under way.
+    pub fn poll_step(&mut self, now: Instant) -> Option<Step> {
+        if self.busy {
+            return None;
+        }
+        if self.step.is_none() {
+            self.decide(now);
+        }
+        let step = self.step.clone()?;
+        self.busy = true;
+        Some(step)
+    }
+
+    /// Gives the next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Says when [`Node::handle_timeout`] is next worth calling.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let follows = self.reign.as_ref().is_none_or(Reign::is_looking);
+        let rest = if self.busy || !follows { None } else { self.rest_until };
+        let reign = if self.busy { None } else { self.reign.as_ref().and_then(Reign::next_due) };
+        [self.elector.poll_timeout(), rest, reign].into_iter().flatten().min()
+    }
+
+    // --- what comes in ---
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.elector.handle_timeout(now);
+        self.take_election_events(now);
+    }
+
+    /// Takes in that the store's head may have moved or its lease was released.
+    pub fn handle_wake(&mut self, now: Instant) {
+        self.elector.handle_wake(now);
+        self.rest_until = Some(now);
+    }
+
+    /// Takes in that the repository may have changed.
+    pub fn handle_repository_changed(&mut self) {
+        self.repository_changed = true;
+    }
+
+    /// Takes in what a look showed.
+    pub fn handle_look(
+        &mut self,
+        now: Instant,
+        lease: Option<&Lease>,
+        newest: Term,
+        live: &[Report],
+    ) {
+        let willing = self.may_lead(live);
+        self.elector.set_willing(now, willing && !self.report.stopped);
+        let own = self.held.as_ref().map_or(Position::START, |h| h.position);
+        self.elector.handle_look(now, lease, newest, live, own);
+        self.report.primary = lease.map(|l| l.node.clone());
+        self.elector.handle_timeout(now);
+        self.take_election_events(now);
+    }
+
+    /// Takes in the answer to a request for the lease.
+    pub fn handle_acquired(&mut self, now: Instant, answer: Answer) {
+        self.elector.handle_acquired(now, answer);
+        self.take_election_events(now);
+    }
+
+    /// Takes in the answer to a renewal, with open claims and live reports.
+    pub fn handle_renewed(
+        &mut self,
+        now: Instant,
+        answer: Answer,
+        claims: &[Position],
+        live: &[Report],
+    ) {
+        self.elector.handle_renewed(now, answer);
+        self.take_election_events(now);
+        self.see_live(live);
+        if let Some(reign) = &mut self.reign {
+            reign.see_claims(claims);
+        }
+    }
+
+    /// Takes in that the lease was given back.
+    pub fn handle_released(&mut self, now: Instant) {
+        self.elector.handle_released(now);
+        self.elector.handle_timeout(now);
+    }
+
+    /// Takes in that a step at the lease got no answer.
+    pub fn handle_lease_failure(&mut self, now: Instant) {
+        self.elector.handle_failure(now);
+        self.take_election_events(now);
+    }
+
+    // --- what the user wishes ---
+
+    /// Gives the lease back, if held, and leaves it to others for `pause`.
+    pub fn step_down(&mut self, now: Instant, pause: Duration) -> bool {
+        let held = self.elector.step_down(now, pause);
+        self.take_election_events(now);
+        held
+    }
+
+    /// Gives the lease back, if held, and never stands again.
+    pub fn stop(&mut self, now: Instant) {
+        self.report.stopped = true;
+        self.elector.set_willing(now, false);
+        self.take_election_events(now);
+    }
+
+    /// Reads the whole repository at the next occasion: a person confirmed a removal.
+    pub fn want_full_read(&mut self) {
+        self.full_wanted = true;
+    }
+
+    // --- within ---
+
+    /// A node with another filter than the head's does not stand while a live one with the same can.
+    fn may_lead(&self, live: &[Report]) -> bool {
+        let Some(head) = &self.head else { return true };
+        head.format <= FORMAT
+            && (head.filter == self.config.filter
+                || head.filter == Filter::default()
+                || !live.iter().any(|r| r.can_stand && r.filter == head.filter))
+    }
+
+    /// Keeps the live report of another node that holds most, and one to raise for.
+    fn see_live(&mut self, live: &[Report]) {
+        let own = self.config.election.instance;
+        let others = || live.iter().filter(|r| r.instance != own);
+        self.live = others().max_by_key(|r| r.count).cloned();
+        let Some(head) = &self.head else { return };
+        let lost = |r: &&Report| {
+            r.role == Role::Observer
+                && r.position != Position::START
+                && !head.list.covers(r.position)
+                && !head.claims.contains(r.position)
+        };
+        self.raise_for = others().find(lost).map(|r| r.position);
+    }
+
+    fn take_election_events(&mut self, now: Instant) {
+        while let Some(event) = self.elector.poll_event() {
+            match event {
+                election::Event::Won(term) => self.begin_reign(now, term),
+                election::Event::Lost(term, why) => self.end_reign(now, term, why),
+            }
+        }
+    }
+
+    /// Ends the step under way.
+    fn finish(&mut self) -> Option<Step> {
+        self.busy = false;
+        self.step.take()
+    }
+
+    fn read_again(&mut self) {
+        self.rest_until = Some(Instant::default());
+    }
+
+    /// Waits before the next step: after a failure, longer each time, up to ten polls.
+    fn back_off(&mut self, now: Instant) {
+        self.failures = (self.failures + 1).min(5);
+        let pause = self.config.poll / 10 * (1 << self.failures);
+        self.rest_until = Some(now + pause.min(self.config.poll * 10));
+    }
+
+    fn rest(&mut self, now: Instant) {
+        self.failures = 0;
+        self.rest_until = Some(now + self.config.poll);
+    }
+
+    fn decide(&mut self, now: Instant) {
+        if self.report.stopped && self.reign.is_none() {
+            return;
+        }
+        if self.rest_until.is_some_and(|at| now < at) && !self.has_urgent(now) {
+            return;
+        }
+        self.step = match self.reign {
+            Some(_) => self.reign_step(now),
+            None => Some(self.read_step()),
+        };
+    }
+
+    fn read_step(&self) -> Step {
+        Step::Read { after: self.held.as_ref().map_or(Position::START, |h| h.position) }
+    }
+
+    fn push_event(&mut self, event: Event) {
+        if self.events.is_full() {
+            let _ = self.events.pop_front();
+        }
+        let _ = self.events.push_back(event);
+    }
+}
+
+#[cfg(test)]
+mod tests;
