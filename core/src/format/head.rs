@@ -1,4 +1,8 @@
 //! The head: what the store says of its newest complete state.
+//!
+//! The record is described in `head/record.rs`.
+
+mod record;
 
 use crate::digest::Digest;
 use crate::entity::{KINDS_MAX, Kind};
