@@ -114,6 +114,8 @@ pub enum Step {
         since: Option<Source>,
         /// What the difference is taken to. None for a first load: then all of it is pending.
         base: Option<Base>,
+        /// How many entities another live node holds, where far fewer rows must not pass.
+        least: Option<u64>,
     },
     /// Make the difference from the staged to the own state pending. Answer:
     /// [`Node::handle_repository`].

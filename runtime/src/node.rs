@@ -1,22 +1,37 @@
 //! A running node: start it, ask it, stop it.
 
+use std::fmt;
 use std::sync::Arc;
 
-use zonesync_core::id::{NodeId, ZoneName};
+use tracing::Instrument;
+use zonesync_core::digest::DigestKey;
+use zonesync_core::election;
+use zonesync_core::format::Filter;
+use zonesync_core::id::{InstanceId, NodeId, ZoneName};
+use zonesync_core::node::{self as rules, Reason};
+use zonesync_core::removal::Token;
 use zonesync_core::time::Duration;
 
+use crate::driver::{Board, Driver, Made, Request};
 use crate::repository::ManagementRepository;
 use crate::runtime::Runtime;
 use crate::state::State;
-use crate::status::Status;
+use crate::status::{KindCount, Status};
 use crate::store::ZoneStore;
 
 /// One node of a zone, running.
 ///
 /// Safe to use from any thread. Dropping it stops the node.
-#[derive(Debug)]
 pub struct ZoneSync {
+    zone: ZoneName,
+    node: NodeId,
+    instance: InstanceId,
+    runtime: Arc<dyn Runtime>,
     state: State,
+    board: Arc<Board>,
+    ttl: Duration,
+    requests: async_channel::Sender<Request>,
+    alive: async_channel::Sender<()>,
 }
 
 /// What a node is made of, for hosts that bring their own parts.
@@ -49,6 +64,10 @@ pub struct Options {
     pub candidate: bool,
     /// How many changes the feed remembers.
     pub feed_max: usize,
+    /// What the repository is read with.
+    pub filter: Filter,
+    /// The key of the zone's digests.
+    pub digest_key: DigestKey,
 }
 
 impl Default for Options {
@@ -59,25 +78,71 @@ impl Default for Options {
             full_read: Duration::from_secs(3600),
             candidate: true,
             feed_max: 100_000,
+            filter: Filter::default(),
+            digest_key: DigestKey::default(),
         }
     }
 }
 
 impl ZoneSync {
     /// Starts a node from its parts.
-    pub fn start_with(_parts: Parts) -> Self {
-        unimplemented!()
+    pub fn start_with(parts: Parts) -> Self {
+        let Parts { zone, node, runtime, options, .. } = parts.clone();
+        let instance = InstanceId(random_u128());
+        let candidate = options.candidate && parts.repository.is_some();
+        let (state, writer) = State::with_feed(options.digest_key, options.feed_max);
+        let seed = random_u128() as u64;
+        let config = rules::Config {
+            node: node.clone(),
+            election: election::Config { instance, ttl: options.ttl, candidate, seed },
+            poll: options.poll,
+            full_read: options.full_read,
+            filter: options.filter,
+        };
+        let (requests, received) = async_channel::bounded(64);
+        let (alive, killed) = async_channel::bounded::<()>(1);
+        let board = Arc::new(Board::new());
+        let driver = Driver::new(Made {
+            node: rules::Node::new(config, runtime.now()),
+            name: node.clone(),
+            instance,
+            parts,
+            writer,
+            board: board.clone(),
+            requests: received,
+            incarnation: random_u128(),
+        });
+        let span = tracing::info_span!("zonesync", %zone, %node);
+        let end = EndOfDriver(board.clone());
+        let task = async move {
+            let _end = end;
+            let run = driver.run();
+            let kill = async {
+                // Ends when the channel is closed.
+                let _ = killed.recv().await;
+            };
+            futures_lite::future::or(run, kill).await;
+        };
+        runtime.spawn(Box::pin(task.instrument(span)));
+        let ttl = options.ttl;
+        Self { zone, node, instance, runtime, state, board, ttl, requests, alive }
     }
 
     /// Stops the node: releases the lease if it holds it, ends all tasks. May be called again, and
     /// beside running calls; lookups go on from the last state.
+    ///
+    /// Waits at most two TTLs for a store that does not answer.
     pub fn stop(&self) {
-        unimplemented!()
+        let _ = self.requests.try_send(Request::Stop);
+        if !self.board.wait(self.ttl * 2, |facts| facts.stopped) {
+            self.kill();
+        }
     }
 
     /// Ends all tasks at once without releasing anything, as a crash would.
     pub fn kill(&self) {
-        unimplemented!()
+        self.alive.close();
+        self.board.wait(self.ttl, |facts| facts.stopped);
     }
 
     /// Gives the state, for lookups.
@@ -87,22 +152,107 @@ impl ZoneSync {
 
     /// Tells how the node is.
     pub fn status(&self) -> Status {
-        unimplemented!()
+        let view = self.state.view();
+        let digest = view.digest();
+        let counts = digest
+            .kinds()
+            .map(|(kind, sums)| KindCount { kind: kind.to_string(), count: sums.count })
+            .collect();
+        let facts = self.board.facts();
+        let standing = facts.standing.as_ref();
+        let reason = match standing {
+            _ if facts.stopped => Reason::Stopped,
+            Some(standing) => standing.reason,
+            None => Reason::Starting,
+        };
+        let since = self.runtime.now().since(facts.at);
+        let in_sync = standing.is_some_and(|s| s.in_sync) && !facts.stopped;
+        let lag = standing.filter(|_| !in_sync).map_or(Duration::ZERO, |s| s.lag + since);
+        Status {
+            zone: self.zone.to_string(),
+            node: self.node.to_string(),
+            instance: self.instance,
+            role: facts.role,
+            position: view.position(),
+            primary: standing.and_then(|s| s.primary.as_ref()).map(NodeId::to_string),
+            term: facts.term,
+            ready: standing.is_some_and(|s| s.ready),
+            stale: standing.is_some_and(|s| s.stale),
+            in_sync,
+            reason: reason.to_string(),
+            lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
+            counts,
+            digest: digest.fingerprint().to_string(),
+            store: facts.store.clone(),
+            repository: facts.repository.clone(),
+            held: facts.held.clone(),
+            quarantined: facts.quarantined.clone(),
+            quarantined_total: facts.quarantined_total,
+            failed: facts.failed.clone(),
+            counters: facts.counters,
+        }
     }
 
     /// Waits until the node is ready. Returns false if it is not after `timeout`, or was stopped.
-    pub fn wait_ready(&self, _timeout: Duration) -> bool {
-        unimplemented!()
+    pub fn wait_ready(&self, timeout: Duration) -> bool {
+        let is_ready = |facts: &crate::driver::Facts| {
+            facts.standing.as_ref().is_some_and(|standing| standing.ready)
+        };
+        self.board.wait(timeout, |facts| facts.stopped || is_ready(facts))
+            && is_ready(&self.board.facts())
     }
 
     /// Lets the held removals with this token pass. Returns false if no held set has it.
-    pub fn confirm_removal(&self, _token: &str) -> bool {
-        unimplemented!()
+    pub fn confirm_removal(&self, token: &str) -> bool {
+        let Ok(token) = token.parse::<Token>() else { return false };
+        let text = token.to_string();
+        let known = self.board.facts().held.iter().any(|held| held.token == text);
+        known && self.requests.try_send(Request::Confirm(token)).is_ok()
     }
 
     /// Gives up the lease for now, if held, and leaves it to others for a few TTLs. Returns whether
     /// it was held.
     pub fn step_down(&self) -> bool {
-        unimplemented!()
+        let (reply, answer) = async_channel::bounded(1);
+        let sent = self.requests.try_send(Request::StepDown(reply)).is_ok();
+        sent && answer.recv_blocking().unwrap_or(false)
     }
+}
+
+impl Drop for ZoneSync {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for ZoneSync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZoneSync")
+            .field("zone", &self.zone)
+            .field("node", &self.node)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Posts the end of a driver, however it came.
+struct EndOfDriver(Arc<Board>);
+
+impl Drop for EndOfDriver {
+    fn drop(&mut self) {
+        self.0.update(|facts| {
+            if std::thread::panicking() {
+                facts.failed = Some("a background task panicked".to_owned());
+            }
+            facts.stopped = true;
+        });
+    }
+}
+
+/// Draws random bits from the system.
+///
+/// Panics if the system has none to give: a node without an id of its own must not run.
+fn random_u128() -> u128 {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    u128::from_le_bytes(bytes)
 }

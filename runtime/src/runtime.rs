@@ -2,6 +2,10 @@
 //!
 //! Sockets and timers come from async-io, which runs under any executor, so little else is needed.
 
+mod smol;
+
+pub use smol::Smol;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

@@ -215,6 +215,7 @@ impl Node {
         let staged = self.staged.clone();
         let fingerprint = self.base_fingerprint();
         let read = self.read_step();
+        let least = self.live.as_ref().map(|report| report.count);
         let reign = self.reign.as_mut()?;
         if acting != Some(reign.term) || reign.retry_at.is_some_and(|at| now < at) {
             return None;
@@ -231,9 +232,9 @@ impl Node {
             }
             Stage::Preparing => Some(match reign.plan {
                 TakeOver::Restore => Step::Compare,
-                TakeOver::FirstLoad => Step::ReadRepository { since: None, base: None },
+                TakeOver::FirstLoad => Step::ReadRepository { since: None, base: None, least },
                 TakeOver::Follow => {
-                    Step::ReadRepository { since: reign.since, base: Some(Base::Own) }
+                    Step::ReadRepository { since: reign.since, base: Some(Base::Own), least: None }
                 }
                 TakeOver::Reconcile => {
                     reign.settling = reign.claims.clone();
@@ -242,7 +243,7 @@ impl Node {
                             let _ = reign.settling.push(claim);
                         }
                     }
-                    Step::ReadRepository { since: None, base: Some(Base::Staged) }
+                    Step::ReadRepository { since: None, base: Some(Base::Staged), least }
                 }
             }),
             Stage::Publishing => {
@@ -306,11 +307,12 @@ impl Node {
         let full = settle || core::mem::take(&mut self.full_wanted) || now >= reign.full_at;
         if full {
             reign.settling = reign.claims.clone();
-            return Some(Step::ReadRepository { since: None, base: Some(Base::Own) });
+            let least = self.live.as_ref().map(|report| report.count).filter(|_| settle);
+            return Some(Step::ReadRepository { since: None, base: Some(Base::Own), least });
         }
         if core::mem::take(&mut self.repository_changed) {
             let since = Some(reign.since.unwrap_or_default());
-            return Some(Step::ReadRepository { since, base: Some(Base::Own) });
+            return Some(Step::ReadRepository { since, base: Some(Base::Own), least: None });
         }
         None
     }

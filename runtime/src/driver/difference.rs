@@ -1,0 +1,248 @@
+//! From a reading of the repository to pending changes: compared, judged, ordered.
+
+use std::collections::BTreeSet;
+
+use zonesync_core::diff::{self, Difference as Diff};
+use zonesync_core::digest::Digest;
+use zonesync_core::entity::Kind;
+use zonesync_core::id::{EntityKey, EntityKeyBuf};
+use zonesync_core::node::{Base, Difference};
+use zonesync_core::removal::{Evidence, HeldSet, Token, Verdict};
+use zonesync_core::time::WallTime;
+
+use super::load::Sorted;
+use super::work::{Pending, Staged, Work};
+use crate::repository::mapping::same_but_dispatch;
+use crate::repository::{Found, ManagementRepository, Reading};
+use crate::state::View;
+
+/// The share of a live node's entities that rows may fall short by, and the number, as in the guard.
+const SHORT_PERCENT: u64 = 20;
+const SHORT_FEW: u64 = 3;
+
+/// Makes the difference between a reading and `base` pending.
+pub(super) async fn from_reading(
+    work: &mut Work,
+    repository: &dyn ManagementRepository,
+    reading: Reading,
+    base: Option<Base>,
+    least: Option<u64>,
+    now: WallTime,
+) -> Difference {
+    if let Some(short) = falls_short(work, &reading, least) {
+        work.short = Some((short, reading.rows));
+        return Difference::Short;
+    }
+    work.short = None;
+    let Some(base) = base else {
+        return first_load(work, reading);
+    };
+    let view = work.writer.view();
+    let mut changes = upserts(work, &reading, base, &view);
+    let held_before: Vec<_> = work.guard.held().collect();
+    let mut complete = reading.full && !reading.incomplete;
+    if reading.full {
+        let present = base_digest(base, &view, work.staged.as_ref());
+        work.guard.observe(now, &present);
+        let gone = gone(work, &reading, base, &view);
+        let removals = Removals::sort(&reading, gone);
+        let judged = judge(work, repository, removals, &present, now, &mut complete).await;
+        changes.extend(judged);
+    } else {
+        let gets =
+            |key: &EntityKeyBuf| Work::payload(base, &view, work.staged.as_ref(), key.as_ref());
+        let off = reading.off.iter().filter(|key| gets(key).is_some()).cloned().collect::<Vec<_>>();
+        changes.extend(off.into_iter().map(|key| Pending { key, payload: None }));
+    }
+    if complete || !reading.full {
+        reading.source.kinds().for_each(|(kind, date)| work.source.advance(kind, date));
+    }
+    let head = held_before != work.guard.held().collect::<Vec<_>>();
+    work.enqueue(changes);
+    Difference::Pending { changes: work.pending.len(), complete, head }
+}
+
+/// The rows, those that are off included, fall far short of what a live node holds. A person lets
+/// them pass by the token.
+fn falls_short(work: &Work, reading: &Reading, least: Option<u64>) -> Option<Token> {
+    let least = least?;
+    let missing = least.saturating_sub(reading.rows.max(reading.entities.len() as u64));
+    if !reading.full || missing < SHORT_FEW || missing * 100 <= least * SHORT_PERCENT {
+        return None;
+    }
+    let mut set = HeldSet::new();
+    for entity in &reading.entities {
+        let _ = set.add(entity.key.as_ref(), Evidence::Absent);
+    }
+    let token = set.token();
+    (work.confirmed != Some(token)).then_some(token)
+}
+
+fn first_load(work: &mut Work, reading: Reading) -> Difference {
+    let changes = reading.entities.len();
+    let complete = reading.full && !reading.incomplete;
+    if complete {
+        reading.source.kinds().for_each(|(kind, date)| work.source.advance(kind, date));
+    }
+    work.first = reading.entities;
+    Difference::Pending { changes, complete, head: false }
+}
+
+fn base_digest(base: Base, view: &View, staged: Option<&Staged>) -> Digest {
+    match (base, staged) {
+        (Base::Staged, Some(staged)) => staged.digest.clone(),
+        _ => view.digest().clone(),
+    }
+}
+
+/// The entities that are new or have another content.
+fn upserts(work: &Work, reading: &Reading, base: Base, view: &View) -> Vec<Pending> {
+    let mut changes = Vec::new();
+    for entity in &reading.entities {
+        let key = entity.key.as_ref();
+        let held = Work::payload(base, view, work.staged.as_ref(), key);
+        let same = held.is_some_and(|held| {
+            *held == *entity.payload
+                || (key.kind == Kind::SUBSCRIPTION && same_but_dispatch(held, &entity.payload))
+        });
+        if !same {
+            changes
+                .push(Pending { key: entity.key.clone(), payload: Some(entity.payload.clone()) });
+        }
+    }
+    changes
+}
+
+/// The entities of the base that a full reading does not show, but for those whose row could not be
+/// mapped: such a row counts as present.
+fn gone(work: &Work, reading: &Reading, base: Base, view: &View) -> Vec<EntityKeyBuf> {
+    let hash = work.key;
+    let kept: BTreeSet<_> = reading.quarantined.iter().filter_map(|q| q.key.as_ref()).collect();
+    let new = || {
+        reading.entities.iter().map(|e| Sorted { key: e.key.as_ref(), payload: &[], hash: &hash })
+    };
+    let removed = |old: &mut dyn Iterator<Item = Sorted<'_>>| {
+        let removed = diff::merge(old, new()).filter_map(|difference| match difference {
+            Ok(Diff::Removed(old)) => Some(EntityKeyBuf::from(old.key)),
+            _ => None,
+        });
+        removed.filter(|key| !kept.contains(key)).collect::<Vec<_>>()
+    };
+    // Only keys count here, so neither side's payload is hashed.
+    let keys = |(key, _): (EntityKey<'_>, &[u8])| key;
+    match (base, &work.staged) {
+        (Base::Staged, Some(staged)) => removed(&mut staged.sorted().map(keys).map(|key| Sorted {
+            key,
+            payload: &[],
+            hash: &hash,
+        })),
+        _ => removed(&mut view.sorted().map(keys).map(|key| Sorted {
+            key,
+            payload: &[],
+            hash: &hash,
+        })),
+    }
+}
+
+/// What is gone, by how well that is known.
+struct Removals {
+    evidenced: BTreeSet<EntityKeyBuf>,
+    unclear: Vec<EntityKeyBuf>,
+}
+
+impl Removals {
+    fn sort(reading: &Reading, gone: Vec<EntityKeyBuf>) -> Self {
+        let off = |key: &EntityKeyBuf| reading.off.binary_search(key).is_ok();
+        let (evidenced, unclear): (Vec<_>, Vec<_>) = gone.into_iter().partition(off);
+        Self { evidenced: evidenced.into_iter().collect(), unclear }
+    }
+
+    /// A parent's removal is evidenced: the API or product of the scope, or the subscription.
+    fn parent_is_off(&self, key: EntityKey<'_>) -> bool {
+        let off = |parent: EntityKey<'_>| self.evidenced.contains(&EntityKeyBuf::from(parent));
+        !key.scope.is_empty()
+            && (off(EntityKey::new(Kind::API, key.scope))
+                || off(EntityKey::new(Kind::API_PRODUCT, key.scope))
+                || (!key.subscription.is_empty()
+                    && off(EntityKey::subscription(key.scope, key.subscription))))
+    }
+}
+
+/// Looks the unclear ones up by id and lets the guard judge what is absent. Gives the removals that
+/// pass.
+async fn judge(
+    work: &mut Work,
+    repository: &dyn ManagementRepository,
+    mut removals: Removals,
+    present: &Digest,
+    now: WallTime,
+    complete: &mut bool,
+) -> Vec<Pending> {
+    let mut absent = Vec::new();
+    let unclear = std::mem::take(&mut removals.unclear);
+    match repository.find(unclear.clone()).await {
+        Ok(found) => {
+            for (key, found) in unclear.into_iter().zip(found) {
+                match found {
+                    Found::Off => drop(removals.evidenced.insert(key)),
+                    Found::Present => *complete = false,
+                    Found::Missing if removals.parent_is_off(key.as_ref()) => {
+                        removals.evidenced.insert(key);
+                    }
+                    Found::Missing | Found::Filtered => absent.push(key),
+                }
+            }
+        }
+        Err(_) => *complete = false,
+    }
+    let mut passed: Vec<_> = removals.evidenced.into_iter().collect();
+    for kind in (1..zonesync_core::entity::KINDS_MAX as u8).filter_map(Kind::from_code) {
+        let of_kind = || absent.iter().filter(|key| key.as_ref().kind == kind);
+        let mut set = HeldSet::new();
+        of_kind().for_each(|key| {
+            let _ = set.add(key.as_ref(), Evidence::Absent);
+        });
+        let count = present.kind(kind).count;
+        match work.guard.judge_set(now, kind, count, &set, work.confirmed) {
+            Verdict::Pass => {
+                if set.count() > 0 {
+                    work.guard.pass(now, kind, set.count());
+                    passed.extend(of_kind().cloned());
+                }
+                if *complete {
+                    work.guard.release(kind);
+                }
+            }
+            Verdict::Hold => {
+                work.guard.hold(kind, set.count(), set.token());
+                *complete = false;
+            }
+        }
+    }
+    passed.into_iter().map(|key| Pending { key, payload: None }).collect()
+}
+
+/// Makes the difference from the staged to the own state pending.
+pub(super) fn from_own(work: &mut Work) -> Difference {
+    let view = work.writer.view();
+    let hash = work.key;
+    let mut changes = Vec::new();
+    if let Some(staged) = &work.staged {
+        let old = staged.sorted().map(|(key, payload)| Sorted { key, payload, hash: &hash });
+        let new = view.sorted().map(|(key, payload)| Sorted { key, payload, hash: &hash });
+        for difference in diff::merge(old, new) {
+            match difference {
+                Ok(Diff::Added(new) | Diff::Changed(_, new)) => {
+                    changes.push(Pending { key: new.key.into(), payload: Some(new.payload.into()) })
+                }
+                Ok(Diff::Removed(old)) => {
+                    changes.push(Pending { key: old.key.into(), payload: None });
+                }
+                // Both sides keep their keys sorted themselves.
+                Err(_) => return Difference::Failed,
+            }
+        }
+    }
+    work.enqueue(changes);
+    Difference::Pending { changes: work.pending.len(), complete: true, head: false }
+}

@@ -1,0 +1,282 @@
+//! Writing: batches, snapshots, the head.
+
+use std::sync::Arc;
+
+use zonesync_core::digest::Digest;
+use zonesync_core::format::batch::BatchWriter;
+use zonesync_core::format::chunk::{ChunkWriter, SnapshotHash};
+use zonesync_core::format::items::Pushed;
+use zonesync_core::format::{Batch, BatchMeta, Filter, Snapshot};
+use zonesync_core::history::TermList;
+use zonesync_core::id::{EntityKey, Position, Term};
+use zonesync_core::node::{Base, Held, Settled, Write};
+
+use super::load::held_of;
+use super::work::{InFlight, Work, change};
+use crate::entity::Entity;
+use crate::store::{CommitSnapshot, Entry, HeadUpdate, Publish, StoreError, Written, ZoneStore};
+
+/// What the store made of a write, as the rules see it.
+pub(super) fn outcome(written: Result<Written, StoreError>) -> (Write, Option<StoreError>) {
+    match written {
+        Ok(Written::Done) => (Write::Done, None),
+        Ok(Written::Fenced) => (Write::Fenced, None),
+        Ok(Written::Behind | Written::Ahead) => (Write::Lost, None),
+        Err(error) => (Write::Failed, Some(error)),
+    }
+}
+
+/// What a batch, or a write that ends a difference, does.
+pub(super) struct Ending {
+    pub(super) list: Option<TermList>,
+    pub(super) settled: Settled,
+    pub(super) filter: Filter,
+}
+
+impl Work {
+    /// The parts of the head that move when all that is pending stands.
+    fn last_update(&self, ending: &Ending, digest: Option<Digest>) -> HeadUpdate {
+        HeadUpdate {
+            digest,
+            list: ending.list.clone(),
+            source: Some(self.source),
+            settled: ending.settled.to_vec(),
+            filter: Some(ending.filter),
+            guard: Some(self.guard.clone()),
+            incarnation: 0,
+        }
+    }
+}
+
+/// Publishes the entry without changes that begins a term.
+pub(super) async fn open(
+    work: &mut Work,
+    store: &dyn ZoneStore,
+    term: Term,
+    meta: BatchMeta,
+    incarnation: u128,
+    filter: Filter,
+) -> Result<Written, StoreError> {
+    let bytes = BatchWriter::new().finish(meta, None).into();
+    let update = HeadUpdate { incarnation, filter: Some(filter), ..HeadUpdate::default() };
+    let entry = Entry { meta, bytes };
+    let written = store.publish(Publish { term, entry, update }).await?;
+    if written == Written::Done {
+        if let Some(staged) = &mut work.staged {
+            staged.position = meta.position;
+        }
+    }
+    Ok(written)
+}
+
+/// Publishes the next batch of what is pending and applies it to its base once it stands.
+///
+/// Gives the bytes of its record, how many changes are still pending, and the base's digest.
+pub(super) async fn next_batch(
+    work: &mut Work,
+    store: &dyn ZoneStore,
+    (term, position, previous, base): (Term, Position, Position, Base),
+    ending: Ending,
+) -> (Result<Written, StoreError>, u64, usize, Digest) {
+    let same =
+        |sent: &InFlight| sent.request.term == term && sent.request.entry.meta.position == position;
+    if !work.in_flight.as_ref().is_some_and(same) {
+        work.in_flight = Some(build(work, term, position, previous, base, &ending));
+    }
+    let Some(sent) = &work.in_flight else { unreachable!("it was just built") };
+    let request = sent.request.clone();
+    let bytes = request.entry.bytes.len() as u64;
+    let written = store.publish(request).await;
+    let after = sent.after.clone();
+    if matches!(written, Ok(Written::Done)) {
+        let Some(sent) = work.in_flight.take() else { unreachable!("it was just sent") };
+        apply(work, &sent, position, base);
+    }
+    (written, bytes, work.pending.len(), after)
+}
+
+/// Gathers pending changes into a record. They stay pending until it stands.
+fn build(
+    work: &Work,
+    term: Term,
+    position: Position,
+    previous: Position,
+    base: Base,
+    ending: &Ending,
+) -> InFlight {
+    let view = work.writer.view();
+    let before = match (base, &work.staged) {
+        (Base::Staged, Some(staged)) => staged.digest.clone(),
+        _ => view.digest().clone(),
+    };
+    let mut after = before.clone();
+    let mut batch = BatchWriter::new();
+    let mut changes = 0;
+    for pending in &work.pending {
+        let key = pending.key.as_ref();
+        let old = Work::payload(base, &view, work.staged.as_ref(), key);
+        if let Some(change) = change(&work.key, key, old, pending.payload.as_deref()) {
+            match batch.push(&change) {
+                Ok(Pushed::Taken) => after.change(key.kind, change.replaces, change.version),
+                Ok(Pushed::Full) => break,
+                Err(error) => tracing::error!(%key, %error, "an entity cannot be published"),
+            }
+        }
+        changes += 1;
+    }
+    let (before, fingerprint) = (before.fingerprint(), after.fingerprint());
+    let meta = BatchMeta { position, previous, before, after: fingerprint };
+    let last = changes == work.pending.len();
+    let list = if last { ending.list.as_ref() } else { None };
+    let bytes = batch.finish(meta, list).into();
+    let update = if last {
+        work.last_update(ending, Some(after.clone()))
+    } else {
+        HeadUpdate { digest: Some(after.clone()), ..HeadUpdate::default() }
+    };
+    InFlight { request: Publish { term, entry: Entry { meta, bytes }, update }, changes, after }
+}
+
+fn apply(work: &mut Work, sent: &InFlight, position: Position, base: Base) {
+    let batch = match Batch::decode(&sent.request.entry.bytes) {
+        Ok(batch) => batch,
+        Err(error) => unreachable!("a record of our own making: {error}"),
+    };
+    match (base, &mut work.staged) {
+        (Base::Staged, Some(staged)) => staged.apply(position, batch.changes(), &work.key),
+        _ => work.writer.apply(position, &mut batch.changes()),
+    }
+    work.pending.drain(..sent.changes);
+}
+
+/// Changes the head without a batch.
+pub(super) async fn write_head(
+    work: &Work,
+    store: &dyn ZoneStore,
+    term: Term,
+    at: Position,
+    ending: Ending,
+) -> Result<Written, StoreError> {
+    store.write_head(term, at, work.last_update(&ending, None)).await
+}
+
+/// What a snapshot is to do.
+pub(super) struct Packing {
+    pub(super) term: Term,
+    pub(super) position: Position,
+    pub(super) from: Option<Position>,
+    pub(super) pending: bool,
+}
+
+/// Writes a snapshot, chunks first, head last. Gives its bytes and, for one that fills the store,
+/// what it holds.
+pub(super) async fn snapshot(
+    work: &mut Work,
+    store: &dyn ZoneStore,
+    packing: &Packing,
+    ending: Ending,
+) -> Result<(Written, u64, Option<Held>), StoreError> {
+    let Packing { term, position, from, pending } = *packing;
+    let begun = store.begin_snapshot(term, position).await?;
+    if begun != Written::Done {
+        return Ok((begun, 0, None));
+    }
+    let view = work.writer.view();
+    let mut chunks = Chunks::new(store, term, position);
+    let mut digest = Digest::EMPTY;
+    let mut stored = Written::Done;
+    if pending {
+        for Entity { key, payload } in &work.first {
+            let key = key.as_ref();
+            digest.add(key.kind, work.key.version(key, payload));
+            stored = chunks.push(key, payload).await?;
+            if stored != Written::Done {
+                break;
+            }
+        }
+    } else {
+        digest = view.digest().clone();
+        // Collected, since the walk over a view must not be held across an await.
+        let entities: Vec<_> = view.sorted().collect();
+        for (key, payload) in entities {
+            stored = chunks.push(key, payload).await?;
+            if stored != Written::Done {
+                break;
+            }
+        }
+    }
+    if stored == Written::Done {
+        stored = chunks.finish().await?;
+    }
+    if stored != Written::Done {
+        return Ok((stored, 0, None));
+    }
+    let snapshot = chunks.snapshot();
+    let list = ending.list.clone().unwrap_or_default();
+    let update = match from {
+        Some(_) => work.last_update(&ending, Some(digest)),
+        None => HeadUpdate::default(),
+    };
+    let bytes = snapshot.bytes;
+    let written = store.commit_snapshot(CommitSnapshot { term, snapshot, from, update }).await?;
+    if written == Written::Done && pending {
+        let entities = std::mem::take(&mut work.first);
+        let mut changes = entities.iter().filter_map(|entity| {
+            change(&work.key, entity.key.as_ref(), None, Some(&entity.payload))
+        });
+        work.writer.apply(position, &mut changes);
+    }
+    let held = from.map(|_| held_of(&work.writer.view(), position, list, work.source));
+    Ok((written, bytes, held))
+}
+
+/// Cuts entities into chunks and stores each as it is full.
+struct Chunks<'a> {
+    store: &'a dyn ZoneStore,
+    term: Term,
+    writer: Option<ChunkWriter>,
+    hash: SnapshotHash,
+    snapshot: Snapshot,
+}
+
+impl<'a> Chunks<'a> {
+    fn new(store: &'a dyn ZoneStore, term: Term, position: Position) -> Self {
+        let snapshot = Snapshot { position, chunks: 0, bytes: 0, hash: 0 };
+        let writer = Some(ChunkWriter::new(position, 0));
+        Self { store, term, writer, hash: SnapshotHash::new(), snapshot }
+    }
+
+    async fn push(&mut self, key: EntityKey<'_>, payload: &[u8]) -> Result<Written, StoreError> {
+        let Some(writer) = &mut self.writer else { return Ok(Written::Done) };
+        match writer.push(key, payload) {
+            Ok(Pushed::Taken) => return Ok(Written::Done),
+            Ok(Pushed::Full) => {}
+            Err(error) => {
+                tracing::error!(%key, %error, "an entity cannot be put into a snapshot");
+                return Ok(Written::Done);
+            }
+        }
+        let written = self.finish().await?;
+        let mut writer = ChunkWriter::new(self.snapshot.position, self.snapshot.chunks);
+        // The first entity is always taken.
+        let _ = writer.push(key, payload);
+        self.writer = Some(writer);
+        Ok(written)
+    }
+
+    async fn finish(&mut self) -> Result<Written, StoreError> {
+        let Some(writer) = self.writer.take().filter(|writer| !writer.is_empty()) else {
+            return Ok(Written::Done);
+        };
+        let bytes: Arc<[u8]> = writer.finish().into();
+        self.hash.add(&bytes);
+        let number = self.snapshot.chunks;
+        self.snapshot.chunks += 1;
+        self.snapshot.bytes += bytes.len() as u64;
+        self.store.put_chunk(self.term, self.snapshot.position, number, bytes).await
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot { hash: self.hash.finish(), ..self.snapshot }
+    }
+}

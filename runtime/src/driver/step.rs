@@ -1,0 +1,199 @@
+//! One step of a node, carried out.
+
+use std::sync::Arc;
+
+use zonesync_core::digest::Digest;
+use zonesync_core::format::{BatchMeta, Filter, Head};
+use zonesync_core::id::Epoch;
+use zonesync_core::node::{Difference, Held, Step, Write};
+
+use super::difference;
+use super::load::{self, LoadError, READ_BYTES_MAX};
+use super::publish::{self, Ending, Packing};
+use super::work::Work;
+use crate::repository::{ManagementRepository, Quarantined, Read, RepositoryError};
+use crate::runtime::Runtime;
+use crate::store::{Log, Raise, RaiseAnswer, StoreError, ZoneStore};
+
+/// What came of a step, for the rules.
+pub(super) enum Outcome {
+    Log(Log),
+    Applied(Vec<BatchMeta>, Option<Held>),
+    Loaded(Option<Box<(Head, Held)>>),
+    Installed,
+    Raised(Option<Epoch>),
+    Written(Write),
+    Repository(Difference),
+    Published { write: Write, bytes: u64, remaining: usize, digest: Box<Digest> },
+    Snapshot { write: Write, bytes: u64, held: Option<Box<Held>> },
+    StoreFailed,
+}
+
+/// What else is worth telling of a step.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) store_error: Option<String>,
+    pub(super) store_answered: bool,
+    pub(super) repository_error: Option<String>,
+    pub(super) repository_answered: bool,
+    pub(super) quarantined: Option<Vec<Quarantined>>,
+}
+
+/// What a step needs besides the work.
+#[derive(Clone)]
+pub(super) struct Tools {
+    pub(super) store: Arc<dyn ZoneStore>,
+    pub(super) repository: Option<Arc<dyn ManagementRepository>>,
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) filter: Filter,
+    pub(super) incarnation: u128,
+}
+
+/// Carries out `step`. `held` is what the node holds.
+pub(super) async fn run(
+    step: Step,
+    held: Option<Held>,
+    work: &mut Work,
+    tools: &Tools,
+) -> (Outcome, Notes) {
+    let mut notes = Notes::default();
+    let outcome = match step {
+        Step::Read { after } => read(after, work, tools, &mut notes).await,
+        Step::Apply { count } => match held {
+            Some(held) => {
+                let (applied, held, error) = load::apply(work, count, held);
+                if let Some(error) = error {
+                    tracing::warn!(%error, "an entry of the log was not applied");
+                }
+                let held = (!applied.is_empty()).then_some(held);
+                Outcome::Applied(applied, held)
+            }
+            None => Outcome::Applied(Vec::new(), None),
+        },
+        Step::Load { snapshot } => match load::load(work, &*tools.store, snapshot).await {
+            Ok(loaded) => {
+                notes.store_answered = true;
+                Outcome::Loaded(Some(Box::new(loaded)))
+            }
+            Err(error) => {
+                tracing::warn!(%error, position = %snapshot.position, "snapshot not loaded");
+                if let LoadError::Store(error) = error {
+                    notes.store_error = Some(error.to_string());
+                }
+                Outcome::Loaded(None)
+            }
+        },
+        Step::Install => match load::install(work) {
+            Ok(()) => Outcome::Installed,
+            Err(error) => {
+                tracing::warn!(%error, "state not installed");
+                Outcome::Loaded(None)
+            }
+        },
+        Step::Raise { seen, position } => match tools.store.raise(Raise { seen, position }).await {
+            Ok(RaiseAnswer::Done(epoch)) => Outcome::Raised(Some(epoch)),
+            Ok(RaiseAnswer::TooFar) => Outcome::Raised(None),
+            Err(error) => failed(error, &mut notes),
+        },
+        Step::Open { term, meta } => {
+            if let Some(held) = &held {
+                work.source = held.source;
+            }
+            let written =
+                publish::open(work, &*tools.store, term, meta, tools.incarnation, tools.filter);
+            written_outcome(written.await, &mut notes)
+        }
+        Step::ReadRepository { since, base, least } => {
+            let read = since.map_or(Read::Full, Read::Since);
+            let Some(repository) = &tools.repository else {
+                return (Outcome::Repository(Difference::Failed), notes);
+            };
+            match repository.read(read).await {
+                Ok(reading) => {
+                    notes.repository_answered = true;
+                    notes.quarantined = Some(reading.quarantined.clone());
+                    let now = tools.runtime.wall_now();
+                    Outcome::Repository(
+                        difference::from_reading(work, &**repository, reading, base, least, now)
+                            .await,
+                    )
+                }
+                Err(error) => {
+                    notes.repository_error = Some(RepositoryError::to_string(&error));
+                    Outcome::Repository(Difference::Failed)
+                }
+            }
+        }
+        Step::Compare => Outcome::Repository(difference::from_own(work)),
+        Step::Publish { term, position, previous, base, list, settled } => {
+            let place = (term, position, previous, base);
+            let ending = Ending { list, settled, filter: tools.filter };
+            let (written, bytes, remaining, digest) =
+                publish::next_batch(work, &*tools.store, place, ending).await;
+            let write = written_write(written, &mut notes);
+            Outcome::Published { write, bytes, remaining, digest: Box::new(digest) }
+        }
+        Step::Snapshot { term, position, from, pending, list, settled } => {
+            let packing = Packing { term, position, from, pending };
+            let ending = Ending { list, settled, filter: tools.filter };
+            match publish::snapshot(work, &*tools.store, &packing, ending).await {
+                Ok((written, bytes, held)) => {
+                    let write = written_write(Ok(written), &mut notes);
+                    Outcome::Snapshot { write, bytes, held: held.map(Box::new) }
+                }
+                Err(error) => {
+                    let write = written_write(Err(error), &mut notes);
+                    Outcome::Snapshot { write, bytes: 0, held: None }
+                }
+            }
+        }
+        Step::WriteHead { term, at, list, settled } => {
+            let ending = Ending { list, settled, filter: tools.filter };
+            let written = publish::write_head(work, &*tools.store, term, at, ending).await;
+            written_outcome(written, &mut notes)
+        }
+        Step::Trim { term } => written_outcome(tools.store.trim(term).await, &mut notes),
+    };
+    (outcome, notes)
+}
+
+async fn read(
+    after: zonesync_core::id::Position,
+    work: &mut Work,
+    tools: &Tools,
+    notes: &mut Notes,
+) -> Outcome {
+    match tools.store.read(after, READ_BYTES_MAX).await {
+        Ok(mut log) => {
+            notes.store_answered = true;
+            work.entries = std::mem::take(&mut log.entries);
+            if let Some(head) = &log.head {
+                let now = tools.runtime.wall_now();
+                work.guard.merge(now, &head.guard);
+            }
+            Outcome::Log(log)
+        }
+        Err(error) => failed(error, notes),
+    }
+}
+
+fn failed(error: StoreError, notes: &mut Notes) -> Outcome {
+    notes.store_error = Some(error.to_string());
+    Outcome::StoreFailed
+}
+
+fn written_write(written: Result<crate::store::Written, StoreError>, notes: &mut Notes) -> Write {
+    let (write, error) = publish::outcome(written);
+    match error {
+        Some(error) => notes.store_error = Some(error.to_string()),
+        None => notes.store_answered = true,
+    }
+    write
+}
+
+fn written_outcome(
+    written: Result<crate::store::Written, StoreError>,
+    notes: &mut Notes,
+) -> Outcome {
+    Outcome::Written(written_write(written, notes))
+}

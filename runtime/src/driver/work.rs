@@ -1,0 +1,166 @@
+//! What the steps of one node work on: its state, the one staged beside it, and what is pending.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use zonesync_core::digest::{Digest, DigestKey};
+use zonesync_core::entity::{Action, Change, Rank, Version};
+use zonesync_core::format::Source;
+use zonesync_core::id::{EntityKey, EntityKeyBuf, Position};
+use zonesync_core::node::Base;
+use zonesync_core::removal::{GuardData, Token};
+
+use crate::entity::Entity;
+use crate::state::{View, Writer};
+use crate::store::{Bytes, Entry, Publish};
+
+/// Everything that a step may touch. One step at a time owns it.
+pub(super) struct Work {
+    pub(super) key: DigestKey,
+    pub(super) writer: Writer,
+    pub(super) staged: Option<Staged>,
+    /// The entries that the last read gave.
+    pub(super) entries: Vec<Entry>,
+    /// Changes on their way to the log, in order.
+    pub(super) pending: VecDeque<Pending>,
+    /// For a first load: the whole state that is pending.
+    pub(super) first: Vec<Entity>,
+    /// A batch that was sent and not answered. It is sent again as it is.
+    pub(super) in_flight: Option<InFlight>,
+    /// What the guard must not forget.
+    pub(super) guard: GuardData,
+    /// The token that a person has confirmed.
+    pub(super) confirmed: Option<Token>,
+    /// How far the pending changes will have come with the repository.
+    pub(super) source: Source,
+    /// What is held back since the rows fall short: token and number.
+    pub(super) short: Option<(Token, u64)>,
+}
+
+/// One pending change of one entity: its new payload, or none if it goes.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) key: EntityKeyBuf,
+    pub(super) payload: Option<Bytes>,
+}
+
+impl Pending {
+    fn rank(&self) -> Rank {
+        Rank::of(self.key.as_ref().kind, self.payload.is_none())
+    }
+}
+
+/// A batch as it was sent.
+pub(super) struct InFlight {
+    pub(super) request: Publish,
+    pub(super) changes: usize,
+    pub(super) after: Digest,
+}
+
+impl Work {
+    pub(super) fn new(key: DigestKey, writer: Writer) -> Self {
+        Self {
+            key,
+            writer,
+            staged: None,
+            entries: Vec::new(),
+            pending: VecDeque::new(),
+            first: Vec::new(),
+            in_flight: None,
+            guard: GuardData::default(),
+            confirmed: None,
+            source: Source::default(),
+            short: None,
+        }
+    }
+
+    /// Forgets what a reign that is over left behind.
+    pub(super) fn discard(&mut self) {
+        self.pending.clear();
+        self.first = Vec::new();
+        self.in_flight = None;
+        self.staged = None;
+        self.short = None;
+    }
+
+    /// Makes changes pending, in the order in which they may be applied.
+    pub(super) fn enqueue(&mut self, mut changes: Vec<Pending>) {
+        changes.sort_by(|a, b| (a.rank(), &a.key).cmp(&(b.rank(), &b.key)));
+        self.pending = changes.into();
+    }
+
+    /// Gives the payload that `base` has for `key`.
+    pub(super) fn payload<'a>(
+        base: Base,
+        view: &'a View,
+        staged: Option<&'a Staged>,
+        key: EntityKey<'_>,
+    ) -> Option<&'a [u8]> {
+        match base {
+            Base::Own => view.get(key),
+            Base::Staged => staged?.get(key),
+        }
+    }
+}
+
+/// A state loaded beside the one that answers lookups.
+#[derive(Default)]
+pub(super) struct Staged {
+    entities: BTreeMap<EntityKeyBuf, Bytes>,
+    pub(super) digest: Digest,
+    pub(super) position: Position,
+}
+
+impl Staged {
+    pub(super) fn insert(&mut self, key: EntityKey<'_>, payload: Bytes, hash: &DigestKey) {
+        let version = hash.version(key, &payload);
+        let old = self.entities.insert(key.into(), payload);
+        let replaced = old.map(|old| hash.version(key, &old));
+        self.digest.change(key.kind, replaced, Some(version));
+    }
+
+    pub(super) fn get(&self, key: EntityKey<'_>) -> Option<&[u8]> {
+        self.entities.get(&EntityKeyBuf::from(key)).map(|payload| &**payload)
+    }
+
+    pub(super) fn sorted(&self) -> impl Iterator<Item = (EntityKey<'_>, &[u8])> {
+        self.entities.iter().map(|(key, payload)| (key.as_ref(), &**payload))
+    }
+
+    pub(super) fn apply<'a>(
+        &mut self,
+        position: Position,
+        changes: impl Iterator<Item = Change<'a>>,
+        hash: &DigestKey,
+    ) {
+        for change in changes {
+            match change.action {
+                Action::Deploy { payload } => self.insert(change.key, payload.into(), hash),
+                Action::Undeploy => {
+                    if let Some(old) = self.entities.remove(&EntityKeyBuf::from(change.key)) {
+                        self.digest.remove(change.key.kind, hash.version(change.key, &old));
+                    }
+                }
+            }
+        }
+        self.position = position;
+    }
+}
+
+/// Makes the change that turns what `old` holds into what is wanted, or none if it is there.
+pub(super) fn change<'a>(
+    hash: &DigestKey,
+    key: EntityKey<'a>,
+    old: Option<&[u8]>,
+    payload: Option<&'a [u8]>,
+) -> Option<Change<'a>> {
+    if old == payload {
+        return None;
+    }
+    let version = |payload: &[u8]| -> Version { hash.version(key, payload) };
+    Some(Change {
+        key,
+        action: payload.map_or(Action::Undeploy, |payload| Action::Deploy { payload }),
+        replaces: old.map(version),
+        version: payload.map(version),
+    })
+}
