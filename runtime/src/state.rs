@@ -2,200 +2,234 @@
 //!
 //! A [`State`] is read by any number of threads without a lock; its one [`Writer`] applies batches
 //! beside them. A [`View`] pins one position: all its answers come from the state at that position.
+//!
+//! All that is large is kept in arrays and indexes whose copies share what did not change
+//! (`tree`, `index`). The writer changes a copy of the newest state and swaps it in; readers load
+//! one pointer. An old state lives as long as somebody looks at it, and is freed by the writer.
+//!
+//! What an entity is called and where it belongs is said by its key; where its payload says
+//! otherwise, the key counts. An entity that cannot be used, or that the host rejected, is kept and
+//! named ([`View::unusable`]), and out of lookups until it changes.
 
+mod certificate;
+mod edit;
+mod facts;
 mod feed;
+mod hash;
+mod index;
+mod json;
+mod lookup;
+#[cfg(test)]
+mod model;
+mod names;
+mod payload;
+mod record;
+mod root;
+mod slots;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod view;
+mod walk;
 
 pub use feed::{ChangeFeed, FeedError, Step};
+pub use view::{Subscription, Unusable, View};
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use zonesync_core::digest::{Digest, DigestKey};
-use zonesync_core::entity::{Change, Kind};
+use arc_swap::ArcSwap;
+use zonesync_core::digest::DigestKey;
+use zonesync_core::entity::Change;
 use zonesync_core::id::{EntityKey, Position};
 use zonesync_core::time::WallTime;
 
+use edit::Editor;
+use feed::FeedLog;
+use root::Root;
+
+/// How many changes feeds remember, unless a state is made with another number.
+const FEED_CHANGES: usize = 100_000;
+
 /// The state of one node, for reading. Cloning gives another handle to the same state.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct State {
-    _inner: Arc<()>,
+    shared: Arc<Shared>,
 }
 
-/// The one that changes a [`State`].
-#[derive(Debug)]
+/// The one that changes a [`State`]. Dropping it ends all feeds; lookups go on.
 pub struct Writer {
-    _inner: Arc<()>,
+    shared: Arc<Shared>,
 }
 
-/// A state at one position. Holding a view never delays the writer.
-#[derive(Clone, Debug)]
-pub struct View {
-    _inner: Arc<()>,
+struct Shared {
+    root: ArcSwap<Root>,
+    /// Taken by whoever changes the state, never by a lookup.
+    writing: Mutex<Writing>,
+    feed: Arc<FeedLog>,
+    hooks: Mutex<Vec<Arc<dyn Fn() + Send + Sync>>>,
 }
 
-/// A subscription that matched, borrowed from a [`View`].
-#[derive(Clone, Copy, Debug)]
-pub struct Subscription<'a> {
-    _payload: &'a [u8],
-}
-
-impl Subscription<'_> {
-    /// Gives its id.
-    pub fn id(&self) -> &str {
-        unimplemented!()
-    }
-
-    /// Gives the plan it subscribes to.
-    pub fn plan(&self) -> &str {
-        unimplemented!()
-    }
-
-    /// Gives its payload, byte for byte as published.
-    pub fn payload(&self) -> &[u8] {
-        unimplemented!()
-    }
+struct Writing {
+    editor: Editor,
+    /// Replaced states that somebody may still look at. Kept until nobody does, so that it is the
+    /// writer that frees them and never a lookup.
+    retired: Vec<Arc<Root>>,
 }
 
 impl State {
-    /// Makes an empty state and its writer.
-    pub fn new(_digest_key: DigestKey) -> (Self, Writer) {
-        unimplemented!()
+    /// Makes an empty state and its writer. Its feeds remember the newest 100,000 changes.
+    pub fn new(digest_key: DigestKey) -> (Self, Writer) {
+        Self::with_feed(digest_key, FEED_CHANGES)
+    }
+
+    /// Makes an empty state whose feeds remember at most about `changes_max` changes.
+    pub fn with_feed(digest_key: DigestKey, changes_max: usize) -> (Self, Writer) {
+        let shared = Arc::new(Shared {
+            root: ArcSwap::from_pointee(Root::new()),
+            writing: Mutex::new(Writing { editor: Editor::new(digest_key), retired: Vec::new() }),
+            feed: FeedLog::new(changes_max),
+            hooks: Mutex::new(Vec::new()),
+        });
+        (Self { shared: shared.clone() }, Writer { shared })
     }
 
     /// Pins the newest position.
     pub fn view(&self) -> View {
-        unimplemented!()
+        View::new(self.shared.root.load_full())
     }
 
     /// Gives the newest position.
     pub fn position(&self) -> Position {
-        unimplemented!()
+        self.shared.root.load().position
     }
 
     /// Finds the subscription that `key` opens on `api`, as [`View::by_key`], at the newest
     /// position, and hands it to `found`. Takes no lock and allocates nothing.
+    ///
+    /// `found` should be short: a batch applied meanwhile is freed only later.
+    #[inline]
     pub fn by_key<R>(
         &self,
-        _api: &str,
-        _key: &str,
-        _plan: Option<&str>,
-        _at: WallTime,
-        _found: impl FnOnce(Subscription<'_>) -> R,
+        api: &str,
+        key: &str,
+        plan: Option<&str>,
+        at: WallTime,
+        found: impl FnOnce(Subscription<'_>) -> R,
     ) -> Option<R> {
-        unimplemented!()
+        let root = self.shared.root.load();
+        let number = root.by_key(api, key, plan, at.into())?;
+        Some(found(Subscription::new(&root, number)))
     }
 
     /// Starts a feed of the changes after `since`, or after now if none is given.
-    pub fn changes(&self, _since: Option<Position>) -> ChangeFeed {
-        unimplemented!()
-    }
-}
-
-impl View {
-    /// Gives the position.
-    pub fn position(&self) -> Position {
-        unimplemented!()
+    ///
+    /// If the changes after `since` are not known any more, the feed says
+    /// [`FeedError::Behind`] at once: take a [`View`] and start from its position.
+    pub fn changes(&self, since: Option<Position>) -> ChangeFeed {
+        self.shared.feed.feed(since)
     }
 
-    /// Gives counts and sums.
-    pub fn digest(&self) -> &Digest {
-        unimplemented!()
+    /// Takes an entity out of lookups until it changes, since the host cannot use it.
+    ///
+    /// Gives false if there is no such entity. `reason` is for people and shown by
+    /// [`View::unusable`].
+    pub fn reject(&self, key: EntityKey<'_>, reason: &str) -> bool {
+        let mut writing = self.shared.writing();
+        let mut root = Root::clone(&self.shared.root.load());
+        let rejected = writing.editor.reject(&mut root, key, reason);
+        if rejected {
+            writing.editor.finish(&mut root);
+            self.shared.publish(&mut writing, root);
+        }
+        rejected
     }
 
-    /// Gives the payload of an entity, byte for byte as published.
-    pub fn get(&self, _key: EntityKey<'_>) -> Option<&[u8]> {
-        unimplemented!()
-    }
-
-    /// Finds a subscription by its id, whatever its dates.
-    pub fn subscription(&self, _id: &str) -> Option<Subscription<'_>> {
-        unimplemented!()
-    }
-
-    /// Finds the subscription of `client` to `api`, or to a product that holds it; with a plan, only
-    /// on that plan.
-    pub fn by_client(
-        &self,
-        _api: &str,
-        _client: &str,
-        _plan: Option<&str>,
-        _at: WallTime,
-    ) -> Option<Subscription<'_>> {
-        unimplemented!()
-    }
-
-    /// Finds the subscription that an API key opens on `api`, or on a product that holds it.
-    pub fn by_key(
-        &self,
-        _api: &str,
-        _key: &str,
-        _plan: Option<&str>,
-        _at: WallTime,
-    ) -> Option<Subscription<'_>> {
-        unimplemented!()
-    }
-
-    /// The same, by the lower-case hex MD5 of the key.
-    pub fn by_md5(
-        &self,
-        _api: &str,
-        _md5: &str,
-        _plan: Option<&str>,
-        _at: WallTime,
-    ) -> Option<Subscription<'_>> {
-        unimplemented!()
-    }
-
-    /// Finds the subscription of a client certificate by its thumbprint: base64url without padding
-    /// of the SHA-256 of its DER.
-    pub fn by_certificate(
-        &self,
-        _api: &str,
-        _thumbprint: &str,
-        _plan: Option<&str>,
-        _at: WallTime,
-    ) -> Option<Subscription<'_>> {
-        unimplemented!()
-    }
-
-    /// Gives a property of the dictionary that `environment` knows under `dictionary` (its key, or
-    /// its id).
-    pub fn dictionary_property(
-        &self,
-        _environment: &str,
-        _dictionary: &str,
-        _property: &str,
-    ) -> Option<&str> {
-        unimplemented!()
-    }
-
-    /// Goes through the entities of a kind, in no particular order.
-    pub fn entities(&self, _kind: Kind) -> Box<dyn Iterator<Item = (EntityKey<'_>, &[u8])> + '_> {
-        unimplemented!()
-    }
-
-    /// Goes through all entities, sorted by key.
-    pub fn sorted(&self) -> Box<dyn Iterator<Item = (EntityKey<'_>, &[u8])> + '_> {
-        unimplemented!()
+    /// Has `hook` called after each applied batch, on the thread that applied it. It must be quick;
+    /// it may look things up, but not change the state.
+    pub fn on_change(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        self.shared.hooks.lock().unwrap_or_else(|e| e.into_inner()).push(hook.into());
     }
 }
 
 impl Writer {
     /// Applies changes as one step: readers see all of them or none, at `position`.
-    pub fn apply<'a>(
-        &mut self,
-        _position: Position,
-        _changes: &mut dyn Iterator<Item = Change<'a>>,
-    ) {
-        unimplemented!()
+    ///
+    /// A change that changes nothing is passed over. Where several changes are of one entity, the
+    /// last counts. Versions are worked out from what is stored, whatever the changes say.
+    pub fn apply<'a>(&mut self, position: Position, changes: &mut dyn Iterator<Item = Change<'a>>) {
+        let mut writing = self.shared.writing();
+        let mut root = Root::clone(&self.shared.root.load());
+        let mut applied = feed::Changes::new();
+        for change in changes {
+            if let Some(after) = writing.editor.apply(&mut root, &change) {
+                applied.push((change.key.into(), after));
+            }
+        }
+        writing.editor.finish(&mut root);
+        self.step(writing, root, position, applied);
     }
 
     /// Names the present state by another position: nothing else changes.
-    pub fn move_to(&mut self, _position: Position) {
-        unimplemented!()
+    pub fn move_to(&mut self, position: Position) {
+        let writing = self.shared.writing();
+        let root = Root::clone(&self.shared.root.load());
+        self.step(writing, root, position, feed::Changes::new());
     }
 
     /// Pins the newest position.
     pub fn view(&self) -> View {
-        unimplemented!()
+        View::new(self.shared.root.load_full())
+    }
+
+    /// Ends all feeds once they have handed out what is there. The state goes on.
+    pub fn close(&self) {
+        self.shared.feed.close();
+    }
+
+    fn step(
+        &self,
+        mut writing: MutexGuard<'_, Writing>,
+        mut root: Root,
+        position: Position,
+        changes: feed::Changes,
+    ) {
+        root.position = position;
+        self.shared.feed.push(position, changes, || self.shared.publish(&mut writing, root));
+        drop(writing);
+        let hooks = self.shared.hooks.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        hooks.iter().for_each(|hook| hook());
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        // After a panic in the middle of a change, what the editor keeps may not fit the state.
+        self.writing.lock().expect("an earlier change of this state ended in a panic")
+    }
+
+    fn publish(&self, writing: &mut Writing, root: Root) {
+        let old = self.root.swap(Arc::new(root));
+        writing.retired.push(old);
+        writing.retired.retain(|root| Arc::strong_count(root) > 1);
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("position", &self.position()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let position = self.shared.root.load().position;
+        f.debug_struct("Writer").field("position", &position).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,460 @@
+//! Changes of a state: the writer's side of records and indexes.
+//!
+//! An [`Editor`] works on a copy of the newest [`Root`] that nobody else sees yet. What it keeps
+//! besides (free numbers, who uses which name, how many keys a subscription has) is of no use to
+//! readers.
+//!
+//! No order of changes matters: a key that comes before its subscription makes an *awaited* record
+//! with the subscription's scope and id, which stays as long as a key names it. The key keeps its
+//! number, whether the subscription is there or not.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use zonesync_core::digest::DigestKey;
+use zonesync_core::entity::{Action, Change, Kind, PAYLOAD_MAX};
+use zonesync_core::id::{EntityKey, EntityKeyBuf};
+
+use super::Unusable;
+use super::facts::{self, Credential, KeyFacts, Reason, SubscriptionFacts};
+use super::names::NameUses;
+use super::payload::{Block, Payload};
+use super::record::{Expiry, Form, KeyRecord, Moment, OtherFacts, OtherRecord, SubscriptionRecord};
+use super::root::{Place, Root};
+use super::slots::Slots;
+
+/// What a writer keeps besides the state itself.
+pub(super) struct Editor {
+    digest_key: DigestKey,
+    names: NameUses,
+    subscriptions: Slots,
+    keys: Slots,
+    others: Slots,
+    /// How many keys name each subscription.
+    keys_of: Vec<u32>,
+    /// Products that list an API, by the API's name; numbers of other records.
+    listed: HashMap<u32, Vec<u32>>,
+    /// All entities that cannot be used, and why.
+    unusable: BTreeMap<EntityKeyBuf, Arc<str>>,
+    unusable_changed: bool,
+}
+
+impl Editor {
+    /// Makes the editor of an empty state.
+    pub(super) fn new(digest_key: DigestKey) -> Self {
+        Self {
+            digest_key,
+            names: NameUses::new(),
+            subscriptions: Slots::new(),
+            keys: Slots::new(),
+            others: Slots::new(),
+            keys_of: Vec::new(),
+            listed: HashMap::new(),
+            unusable: BTreeMap::new(),
+            unusable_changed: false,
+        }
+    }
+
+    /// Carries out one change. Gives what the entity is now, or `None` if nothing changed.
+    pub(super) fn apply(
+        &mut self,
+        root: &mut Root,
+        change: &Change<'_>,
+    ) -> Option<Option<Payload>> {
+        let key = change.key;
+        let place = root.place(key);
+        let old = place.map(|place| root.payload(place).clone());
+        let after = match change.action {
+            Action::Undeploy => {
+                self.remove(root, place?);
+                None
+            }
+            Action::Deploy { payload } => {
+                if old.as_ref().is_some_and(|old| old.bytes() == payload) {
+                    return None;
+                }
+                Some(self.put(root, key, payload, place))
+            }
+        };
+        root.widen();
+        if let Some(old) = old {
+            root.digest.remove(key.kind, self.digest_key.version(key, old.bytes()));
+        }
+        if let Some(new) = &after {
+            root.digest.add(key.kind, self.digest_key.version(key, new.bytes()));
+        }
+        Some(after)
+    }
+
+    /// Takes an entity out of lookups until it changes. Gives false if there is no such entity.
+    pub(super) fn reject(&mut self, root: &mut Root, key: EntityKey<'_>, reason: &str) -> bool {
+        let Some(place) = root.place(key) else { return false };
+        let payload = root.payload(place).clone();
+        self.remove(root, place);
+        self.put_other(root, key, payload, Err(Reason::Owned(reason.to_owned())));
+        root.widen();
+        true
+    }
+
+    /// Brings the list of unusable entities up to date.
+    pub(super) fn finish(&mut self, root: &mut Root) {
+        if std::mem::take(&mut self.unusable_changed) {
+            let first = self.unusable.iter().take(Unusable::LISTED_MAX);
+            root.unusable = Arc::new(Unusable {
+                listed: first.map(|(key, reason)| (key.clone(), reason.clone())).collect(),
+                total: self.unusable.len(),
+            });
+        }
+    }
+
+    /// Puts an entity where it belongs now and takes it from `place`, where it was.
+    fn put(
+        &mut self,
+        root: &mut Root,
+        key: EntityKey<'_>,
+        payload: &[u8],
+        place: Option<Place>,
+    ) -> Payload {
+        let reason = match key.kind {
+            Kind::SUBSCRIPTION => match read_subscription(key, payload) {
+                Ok(facts) => {
+                    if let Some(Place::Other(number)) = place {
+                        self.remove_other(root, number);
+                    }
+                    return self.put_subscription(root, key, payload, &facts);
+                }
+                Err(reason) => Err(reason),
+            },
+            Kind::API_KEY => match read_key(key, payload) {
+                Ok(facts) => {
+                    if let Some(Place::Other(number)) = place {
+                        self.remove_other(root, number);
+                    }
+                    return self.put_key(root, key, payload, &facts);
+                }
+                Err(reason) => Err(reason),
+            },
+            _ => Ok(()),
+        };
+        if let Some(place) = place {
+            self.remove(root, place);
+        }
+        let facts = reason.and_then(|()| self.read_other(root, key, payload));
+        let payload = Block::new(payload).finish();
+        self.put_other(root, key, payload.clone(), facts);
+        payload
+    }
+
+    fn remove(&mut self, root: &mut Root, place: Place) {
+        match place {
+            Place::Subscription(number) => self.remove_subscription(root, number),
+            Place::Key(number) => self.remove_key(root, number),
+            Place::Other(number) => self.remove_other(root, number),
+        }
+    }
+
+    fn put_subscription(
+        &mut self,
+        root: &mut Root,
+        key: EntityKey<'_>,
+        payload: &[u8],
+        facts: &SubscriptionFacts<'_>,
+    ) -> Payload {
+        let number = self.awaited_subscription(root, key.scope, key.id);
+        let plan = self.names.acquire(&mut root.names, &root.seed, &facts.plan);
+        self.unlink_subscription(root, number);
+        let mut block = Block::new(payload);
+        // The id stands in the payload, so it takes no room of its own.
+        let id = if facts.id == key.id { &facts.id } else { key.id };
+        let id = block.text(id.as_bytes());
+        let (form, credential) = match &facts.credential {
+            Credential::None => (Form::Plain, Default::default()),
+            Credential::Client(client) => (Form::Client, block.text(client.as_bytes())),
+            Credential::Certificates(all) => (Form::Certificates, block.text(all.as_bytes())),
+        };
+        let payload = block.finish();
+        let until = facts.ending.map_or(Moment::LAST, Moment::new);
+        let record = root.subscriptions.get_mut(number as usize);
+        *record = SubscriptionRecord {
+            payload: Some(payload.clone()),
+            scope: record.scope,
+            plan,
+            id,
+            credential,
+            from: facts.starting.map_or(Moment::FIRST, Moment::new),
+            until: if facts.accepted { until } else { Moment::FIRST },
+            form,
+        };
+        let record = record.clone();
+        for hash in root.credential_hashes(&record) {
+            root.by_credential.insert(hash, number);
+        }
+        payload
+    }
+
+    /// Gives the number of a subscription, which is awaited from now on if it was not known.
+    fn awaited_subscription(&mut self, root: &mut Root, scope: &str, id: &str) -> u32 {
+        let known = root.names.find(&root.seed, scope);
+        if let Some(number) = known.and_then(|scope| root.find_subscription(scope, id.as_bytes())) {
+            return number;
+        }
+        let scope = self.names.acquire(&mut root.names, &root.seed, scope);
+        let number = self.subscriptions.take();
+        if self.keys_of.len() <= number as usize {
+            self.keys_of.resize(number as usize + 1, 0);
+        }
+        *root.subscriptions.get_mut(number as usize) = awaited(scope, id.as_bytes());
+        root.by_id.insert(root.seed.hash(0, id.as_bytes()), number);
+        number
+    }
+
+    /// Takes a usable subscription out of all indexes but that of ids.
+    fn unlink_subscription(&mut self, root: &mut Root, number: u32) {
+        let record = root.subscription(number).clone();
+        if record.is_usable() {
+            for hash in root.credential_hashes(&record) {
+                root.by_credential.remove(hash, number);
+            }
+            self.names.release(&mut root.names, &root.seed, record.plan);
+        }
+    }
+
+    fn remove_subscription(&mut self, root: &mut Root, number: u32) {
+        self.unlink_subscription(root, number);
+        let record = root.subscriptions.get_mut(number as usize);
+        *record = awaited(record.scope, record.id());
+        self.forget_subscription(root, number);
+    }
+
+    /// Frees the place of a subscription if it is neither there nor named by a key.
+    fn forget_subscription(&mut self, root: &mut Root, number: u32) {
+        let record = root.subscription(number);
+        if record.is_usable() || self.keys_of[number as usize] > 0 {
+            return;
+        }
+        let (scope, hash) = (record.scope, root.seed.hash(0, record.id()));
+        root.by_id.remove(hash, number);
+        *root.subscriptions.get_mut(number as usize) = SubscriptionRecord::default();
+        self.names.release(&mut root.names, &root.seed, scope);
+        self.subscriptions.give(number);
+    }
+
+    fn put_key(
+        &mut self,
+        root: &mut Root,
+        key: EntityKey<'_>,
+        payload: &[u8],
+        facts: &KeyFacts<'_>,
+    ) -> Payload {
+        let subscription = self.awaited_subscription(root, key.scope, key.subscription);
+        let known = root.find_key(subscription, key.id.as_bytes());
+        let is_new = known.is_none();
+        let number = known.unwrap_or_else(|| self.keys.take());
+        let rekeyed = is_new || root.key(number).key() != facts.key.as_bytes();
+        if !is_new && rekeyed {
+            root.by_key.remove(root.key_hash(number), number);
+            root.by_md5.remove(root.md5_hash(number), number);
+        }
+        let mut block = Block::new(payload);
+        let id = if facts.id == key.id { &facts.id } else { key.id };
+        let id = block.text(id.as_bytes());
+        let text = block.text(facts.key.as_bytes());
+        let payload = block.finish();
+        *root.keys.get_mut(number as usize) = KeyRecord {
+            payload: Some(payload.clone()),
+            subscription,
+            id,
+            key: text,
+            expiry: Expiry::new(facts.active, facts.expires),
+        };
+        if is_new {
+            self.keys_of[subscription as usize] += 1;
+            root.by_key_id.insert(root.seed.hash(subscription, key.id.as_bytes()), number);
+        }
+        if rekeyed {
+            root.by_key.insert(root.key_hash(number), number);
+            root.by_md5.insert(root.md5_hash(number), number);
+        }
+        payload
+    }
+
+    fn remove_key(&mut self, root: &mut Root, number: u32) {
+        root.by_key.remove(root.key_hash(number), number);
+        root.by_md5.remove(root.md5_hash(number), number);
+        let record = root.key(number);
+        let subscription = record.subscription;
+        let hash = root.seed.hash(subscription, record.id());
+        root.by_key_id.remove(hash, number);
+        *root.keys.get_mut(number as usize) = KeyRecord::default();
+        self.keys.give(number);
+        self.keys_of[subscription as usize] -= 1;
+        self.forget_subscription(root, subscription);
+    }
+
+    fn read_other(
+        &mut self,
+        root: &mut Root,
+        key: EntityKey<'_>,
+        payload: &[u8],
+    ) -> Result<OtherFacts, Reason> {
+        let plain = key.scope.is_empty() && key.subscription.is_empty();
+        Ok(match key.kind {
+            Kind::API | Kind::API_PRODUCT | Kind::DICTIONARY if !plain => {
+                return Err("its key has more than an id".into());
+            }
+            Kind::API => OtherFacts::Api(facts::api_environment(payload)?.into()),
+            Kind::API_PRODUCT => {
+                let facts = facts::product(payload)?;
+                let mut name = |text: &str| self.names.acquire(&mut root.names, &root.seed, text);
+                let mut apis = facts.apis;
+                apis.sort_unstable();
+                apis.dedup();
+                if !facts.served {
+                    apis.clear();
+                }
+                OtherFacts::Product {
+                    environment: facts.environment.into(),
+                    apis: apis.iter().map(|api| name(api)).collect(),
+                    name: name(key.id),
+                }
+            }
+            Kind::DICTIONARY => OtherFacts::Dictionary(facts::dictionary(key.id, payload)?),
+            _ => OtherFacts::None,
+        })
+    }
+
+    fn put_other(
+        &mut self,
+        root: &mut Root,
+        key: EntityKey<'_>,
+        payload: Payload,
+        facts: Result<OtherFacts, Reason>,
+    ) {
+        let number = self.others.take();
+        let key_buf = EntityKeyBuf::from(key);
+        let (facts, reason) = match facts {
+            Ok(facts) => (facts, None),
+            Err(reason) => (OtherFacts::None, Some(Arc::<str>::from(reason))),
+        };
+        if let Some(reason) = &reason {
+            self.unusable.insert(key_buf.clone(), reason.clone());
+            self.unusable_changed = true;
+        }
+        let record = Arc::new(OtherRecord { key: key_buf, payload, reason, facts });
+        *root.others.get_mut(number as usize) = Some(record.clone());
+        root.by_other.insert(root.other_hash(key), number);
+        match &record.facts {
+            OtherFacts::Product { apis, .. } => {
+                for &api in apis {
+                    self.listed.entry(api).or_default().push(number);
+                    self.resolve_products(root, api);
+                }
+            }
+            OtherFacts::Dictionary(dictionary) => {
+                for hash in root.dictionary_hashes(&record.key, dictionary) {
+                    root.by_dictionary.insert(hash, number);
+                }
+            }
+            OtherFacts::Api(_) => self.resolve_products_of(root, key.id),
+            OtherFacts::None => {}
+        }
+    }
+
+    fn remove_other(&mut self, root: &mut Root, number: u32) {
+        let record = root.others.get_mut(number as usize).take().expect("an entity to remove");
+        let key = record.key.as_ref();
+        root.by_other.remove(root.other_hash(key), number);
+        self.others.give(number);
+        if record.reason.is_some() {
+            self.unusable.remove(&record.key);
+            self.unusable_changed = true;
+        }
+        match &record.facts {
+            OtherFacts::Product { apis, name, .. } => {
+                for &api in apis {
+                    let listed = self.listed.entry(api).or_default();
+                    listed.retain(|&product| product != number);
+                    if listed.is_empty() {
+                        self.listed.remove(&api);
+                    }
+                    self.resolve_products(root, api);
+                }
+                // Only now, for a name without uses is gone, and its products with it.
+                for &name in apis.iter().chain([name]) {
+                    self.names.release(&mut root.names, &root.seed, name);
+                }
+            }
+            OtherFacts::Dictionary(dictionary) => {
+                for hash in root.dictionary_hashes(&record.key, dictionary) {
+                    root.by_dictionary.remove(hash, number);
+                }
+            }
+            OtherFacts::Api(_) => self.resolve_products_of(root, key.id),
+            OtherFacts::None => {}
+        }
+    }
+
+    fn resolve_products_of(&mut self, root: &mut Root, api: &str) {
+        if let Some(api) = root.names.find(&root.seed, api) {
+            self.resolve_products(root, api);
+        }
+    }
+
+    /// Works out anew which products hold an API: those that list it, unless product and API say
+    /// that they are of different environments.
+    fn resolve_products(&mut self, root: &mut Root, api: u32) {
+        let environment = match root.place(EntityKey::new(Kind::API, root.names.text(api))) {
+            Some(Place::Other(number)) => match &root.other(number).facts {
+                OtherFacts::Api(environment) => &**environment,
+                _ => "",
+            },
+            _ => "",
+        };
+        let listed = self.listed.get(&api).map(Vec::as_slice).unwrap_or_default();
+        let holding = listed.iter().filter_map(|&number| match &root.other(number).facts {
+            OtherFacts::Product { environment: e, name, .. }
+                if e.is_empty() || environment.is_empty() || **e == *environment =>
+            {
+                Some(*name)
+            }
+            _ => None,
+        });
+        let mut products: Vec<u32> = holding.collect();
+        products.sort_unstable_by(|&a, &b| root.names.text(a).cmp(root.names.text(b)));
+        root.names.set_products(api, &products);
+    }
+}
+
+fn awaited(scope: u32, id: &[u8]) -> SubscriptionRecord {
+    let mut block = Block::new(b"");
+    let id = block.text(id);
+    let payload = Some(block.finish());
+    SubscriptionRecord { payload, scope, id, form: Form::Awaited, ..Default::default() }
+}
+
+fn read_subscription<'a>(
+    key: EntityKey<'_>,
+    payload: &'a [u8],
+) -> Result<SubscriptionFacts<'a>, Reason> {
+    if key.scope.is_empty() || key.id.is_empty() || !key.subscription.is_empty() {
+        return Err("its key needs a scope and an id, and nothing more".into());
+    }
+    bounded(payload)?;
+    facts::subscription(payload)
+}
+
+fn read_key<'a>(key: EntityKey<'_>, payload: &'a [u8]) -> Result<KeyFacts<'a>, Reason> {
+    if key.scope.is_empty() || key.id.is_empty() || key.subscription.is_empty() {
+        return Err("its key needs a scope, an id and a subscription".into());
+    }
+    bounded(payload)?;
+    facts::api_key(payload)
+}
+
+fn bounded(payload: &[u8]) -> Result<(), Reason> {
+    if payload.len() > PAYLOAD_MAX {
+        Err("the payload is longer than 16 MiB".into())
+    } else {
+        Ok(())
+    }
+}

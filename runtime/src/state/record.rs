@@ -1,0 +1,223 @@
+//! The records of a state: what is kept of each entity besides its payload.
+
+use std::sync::Arc;
+
+use zonesync_core::id::EntityKeyBuf;
+use zonesync_core::time::WallTime;
+
+use super::facts::{self, Dictionary};
+use super::payload::{Payload, Text};
+
+/// A subscription: a usable one, or one that is awaited since keys name it, or a free place.
+#[derive(Clone, Default)]
+pub(super) struct SubscriptionRecord {
+    /// None in a free place.
+    pub(super) payload: Option<Payload>,
+    /// The name of the API or product it belongs to.
+    pub(super) scope: u32,
+    pub(super) plan: u32,
+    pub(super) id: Text,
+    /// A client id, or thumbprints without a gap, as `form` says.
+    pub(super) credential: Text,
+    pub(super) from: Moment,
+    pub(super) until: Moment,
+    pub(super) form: Form,
+}
+
+/// What a [`SubscriptionRecord`] holds.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    #[default]
+    Free,
+    /// Only scope and id: keys name it, and it may come.
+    Awaited,
+    /// Found by its id only.
+    Plain,
+    /// Found by a client id, too.
+    Client,
+    /// Found by certificates, too.
+    Certificates,
+}
+
+impl SubscriptionRecord {
+    /// Whether the entity is here and can be used.
+    #[inline]
+    pub(super) fn is_usable(&self) -> bool {
+        !matches!(self.form, Form::Free | Form::Awaited)
+    }
+
+    /// Whether it opens anything at `at`.
+    #[inline]
+    pub(super) fn is_valid(&self, at: At) -> bool {
+        self.is_usable() && self.from.0 <= at.moment.0 && at.moment.0 < self.until.0
+    }
+
+    pub(super) fn id(&self) -> &[u8] {
+        self.payload.as_ref().map_or(&[], |payload| payload.text(self.id))
+    }
+
+    pub(super) fn credential(&self) -> &[u8] {
+        self.payload.as_ref().map_or(&[], |payload| payload.text(self.credential))
+    }
+}
+
+/// An API key: a usable one, or a free place.
+#[derive(Clone, Default)]
+pub(super) struct KeyRecord {
+    /// None in a free place.
+    pub(super) payload: Option<Payload>,
+    /// The number of its subscription, which says the scope as well.
+    pub(super) subscription: u32,
+    pub(super) id: Text,
+    pub(super) key: Text,
+    pub(super) expiry: Expiry,
+}
+
+impl KeyRecord {
+    pub(super) fn id(&self) -> &[u8] {
+        self.payload.as_ref().map_or(&[], |payload| payload.text(self.id))
+    }
+
+    #[inline]
+    pub(super) fn key(&self) -> &[u8] {
+        self.payload.as_ref().map_or(&[], |payload| payload.text(self.key))
+    }
+
+    /// Whether the key itself opens anything at `at`.
+    #[inline]
+    pub(super) fn is_valid(&self, at: At) -> bool {
+        match self.expiry.0 {
+            Expiry::NEVER_VALID => false,
+            Expiry::NEVER_EXPIRES => true,
+            code if code != Expiry::FAR && code != at.second => at.second < code,
+            _ => self.expires().is_some_and(|expires| i64::from(at) < expires),
+        }
+    }
+
+    #[cold]
+    fn expires(&self) -> Option<i64> {
+        facts::expiry(self.payload.as_ref()?.bytes())
+    }
+}
+
+/// Any other entity, or one that cannot be used.
+pub(super) struct OtherRecord {
+    pub(super) key: EntityKeyBuf,
+    pub(super) payload: Payload,
+    /// Why it cannot be used, if so.
+    pub(super) reason: Option<Arc<str>>,
+    pub(super) facts: OtherFacts,
+}
+
+/// What lookups need of an [`OtherRecord`].
+pub(super) enum OtherFacts {
+    /// Nothing.
+    None,
+    /// The environment of an API; empty if it is not known.
+    Api(Box<str>),
+    Product {
+        environment: Box<str>,
+        /// Names of the APIs it holds.
+        apis: Box<[u32]>,
+        /// The name of the product itself.
+        name: u32,
+    },
+    Dictionary(Dictionary),
+}
+
+/// Milliseconds since 1970 in six bytes; what lies beyond counts as the nearest.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment([u8; 6]);
+
+impl Moment {
+    pub(super) const FIRST: Self = Self([0; 6]);
+    pub(super) const LAST: Self = Self([0xff; 6]);
+
+    pub(super) fn new(millis: i64) -> Self {
+        let millis = millis.clamp(0, (1 << 48) - 1);
+        // Big endian, so that comparing bytes compares numbers.
+        let [_, _, bytes @ ..] = millis.to_be_bytes();
+        Self(bytes)
+    }
+}
+
+/// When a key expires, in four bytes: one more than the second in which it does, or a special code.
+/// Within that very second, and past the year 2105, the payload is asked.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Expiry(u32);
+
+impl Expiry {
+    const NEVER_VALID: u32 = 0;
+    const NEVER_EXPIRES: u32 = u32::MAX;
+    const FAR: u32 = u32::MAX - 1;
+
+    pub(super) fn new(active: bool, expires: Option<i64>) -> Self {
+        Self(match expires {
+            _ if !active => Self::NEVER_VALID,
+            None => Self::NEVER_EXPIRES,
+            Some(millis) if millis <= 0 => Self::NEVER_VALID,
+            Some(millis) => At::second(millis),
+        })
+    }
+}
+
+/// The time of a lookup, made ready for comparing. Times before 1970 count as its first moment.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    moment: Moment,
+    second: u32,
+    millis: i64,
+}
+
+impl At {
+    fn second(millis: i64) -> u32 {
+        u32::try_from(millis / 1000 + 1).unwrap_or(Expiry::FAR).min(Expiry::FAR)
+    }
+}
+
+impl From<WallTime> for At {
+    fn from(at: WallTime) -> Self {
+        let millis = at.as_millis().clamp(0, (1 << 48) - 2);
+        Self { moment: Moment::new(millis), second: Self::second(millis), millis }
+    }
+}
+
+impl From<At> for i64 {
+    fn from(at: At) -> Self {
+        at.millis
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::payload::Block;
+
+    #[test]
+    fn records_are_as_small_as_the_memory_figure_needs() {
+        assert_eq!((size_of::<SubscriptionRecord>(), size_of::<KeyRecord>()), (40, 24));
+    }
+
+    #[test]
+    fn a_key_expires_to_the_millisecond() {
+        for expires in [1, 999, 1_000, 1_790_000_000_123, 9_000_000_000_000] {
+            let payload = format!(r#"{{"expireAt":{expires}}}"#);
+            let key = KeyRecord {
+                payload: Some(Block::new(payload.as_bytes()).finish()),
+                expiry: Expiry::new(true, Some(expires)),
+                ..KeyRecord::default()
+            };
+            let valid = |millis| key.is_valid(WallTime::from_millis(millis).into());
+            assert!(valid(0) && valid(expires - 1));
+            assert!(!valid(expires) && !valid(expires + 1) && !valid(i64::MAX));
+        }
+        assert!(!KeyRecord::default().is_valid(WallTime::from_millis(0).into()));
+    }
+
+    #[test]
+    fn moments_are_ordered_as_their_milliseconds() {
+        let millis = [0, 1, 255, 256, 1_760_000_000_000, (1 << 48) - 2];
+        assert!(millis.windows(2).all(|pair| Moment::new(pair[0]) < Moment::new(pair[1])));
+        assert!(At::from(WallTime::from_millis(i64::MAX)).moment < Moment::LAST);
+    }
+}
