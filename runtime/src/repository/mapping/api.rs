@@ -174,6 +174,3 @@ fn decrypted(object: &Object<'_>, secret: &str) -> Result<Option<String>, String
     }
     Ok(changed.then(|| array(written.iter().map(String::as_str))))
 }
-
-
-

@@ -85,14 +85,12 @@ impl<'a> Pass<'a> {
         let id = installation.unwrap_or(&self.options.zone);
         let named = self.scope.named.as_ref().map(|ids| ids.iter().copied());
         let json = payload::node_metadata(installation, named);
-        self.out.entities.push(Entity::new(
-            EntityKey::new(Kind::NODE_METADATA, id),
-            json.into_bytes(),
-        ));
+        self.out
+            .entities
+            .push(Entity::new(EntityKey::new(Kind::NODE_METADATA, id), json.into_bytes()));
         for (id, slot) in self.rows.slots(Table::Licenses) {
             let Some(Body::License(row)) = self.body(id, slot) else { continue };
-            let wanted =
-                row.of_organization && self.scope.holds_organization(&row.organization);
+            let wanted = row.of_organization && self.scope.holds_organization(&row.organization);
             let key = EntityKey::new(Kind::LICENSE, &row.organization);
             if let (true, Some(text)) = (wanted, &row.text) {
                 self.emit(key, text.to_string(), id, &slot.origin);

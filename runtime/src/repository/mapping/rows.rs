@@ -240,6 +240,18 @@ impl Row {
         Self { table: Table::EventsLatest, id: id.into(), body: Body::Event(event) }
     }
 
+    /// Gives the entity that this row is about, if that is one.
+    pub(crate) fn key(&self) -> Option<EntityKeyBuf> {
+        Some(match &self.body {
+            Body::License(row) => EntityKey::new(Kind::LICENSE, &row.organization).into(),
+            Body::AccessPoint(_) => EntityKey::new(Kind::ACCESS_POINT, &self.id).into(),
+            Body::Event(row) => EntityKey::new(row.kind?, &row.entity).into(),
+            Body::Subscription(row) => EntityKey::subscription(row.scope(), &self.id).into(),
+            // A key is one entity per subscription.
+            Body::Key(_) | Body::Place(_) | Body::Installation => return None,
+        })
+    }
+
     /// Gives the row's date.
     pub(crate) fn dated(&self) -> Option<(Kind, WallTime)> {
         match &self.body {
@@ -339,7 +351,10 @@ fn event(row: &Object<'_>, id: &str, bad: &mut BadRow) -> Result<Event, String> 
         _ if *off => Payload::None,
         None => return Err("no `payload`".into()),
         Some(text) if super::json::is_too_deep(&text) => {
-            return Err(format!("`payload` is nested deeper than {} levels", super::json::DEPTH_MAX));
+            return Err(format!(
+                "`payload` is nested deeper than {} levels",
+                super::json::DEPTH_MAX
+            ));
         }
         Some(text) if *kind == Kind::API => Payload::Api(api_payload(&text)?),
         Some(text) => Payload::Text(text.into_owned().into_boxed_str()),

@@ -58,7 +58,10 @@ impl<'a> Scope<'a> {
             });
             self.organizations = found.map(|((_, id), _)| *id).collect();
             if self.organizations.is_empty() {
-                return Err(format!("no organization is named {}", options.organizations.join(", ")));
+                return Err(format!(
+                    "no organization is named {}",
+                    options.organizations.join(", ")
+                ));
             }
         }
         let found = self.places.iter().filter(|((table, _), place)| {
