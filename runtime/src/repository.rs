@@ -3,6 +3,9 @@
 //! Only the primary reads it. A [`ManagementRepository`] finds rows; [`mapping`] turns rows into
 //! entities and is pure, so that every source gives the same entities, byte for byte.
 
+pub mod directory;
+pub mod mapping;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
