@@ -123,6 +123,24 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     Ok(Loaded { settings, warnings, explain })
 }
 
+/// Tells what one key holds, known or not, with its placeholders replaced.
+pub fn lookup(sources: &Sources, key: &str) -> Result<Option<Explained>, ConfigError> {
+    let properties = gather(sources).map_err(|problems| ConfigError { problems })?;
+    match properties.get(key) {
+        Ok(found) => Ok(found.map(|value| Explained::of(key, Some(&value)))),
+        Err(unresolved) => {
+            let problem = reader::problem(key, Some(&unresolved.value), unresolved.message);
+            Err(ConfigError { problems: vec![problem] })
+        }
+    }
+}
+
+/// Lists what the files and the text hold, as it is written there, sorted by key.
+pub fn written(sources: &Sources) -> Result<Vec<Explained>, ConfigError> {
+    let properties = gather(sources).map_err(|problems| ConfigError { problems })?;
+    Ok(properties.in_files().map(|(key, value)| Explained::of(key, Some(&value))).collect())
+}
+
 /// Brings all sources together, or tells which files cannot be.
 fn gather(sources: &Sources) -> Result<Properties, Vec<Problem>> {
     let mut properties = Properties {

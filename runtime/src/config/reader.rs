@@ -19,6 +19,16 @@ pub struct Explained {
     pub origin: Origin,
 }
 
+impl Explained {
+    pub(super) fn of(key: &str, value: Option<&Value>) -> Self {
+        Self {
+            key: key.to_owned(),
+            value: value.map(|value| shown(&value.text, value.secret)),
+            origin: value.map_or(Origin::Default, |value| value.origin.clone()),
+        }
+    }
+}
+
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.value.as_deref().unwrap_or("");
@@ -134,11 +144,7 @@ impl<'a> Reader<'a> {
     }
 
     fn explain(&mut self, key: &str, value: Option<&Value>) {
-        self.explain.push(Explained {
-            key: key.to_owned(),
-            value: value.map(|value| shown(&value.text, value.secret)),
-            origin: value.map_or(Origin::Default, |value| value.origin.clone()),
-        });
+        self.explain.push(Explained::of(key, value));
     }
 
     fn typed<T>(
@@ -181,7 +187,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn problem(key: &str, value: Option<&Value>, message: String) -> Problem {
+/// Makes a problem of a value.
+pub(super) fn problem(key: &str, value: Option<&Value>, message: String) -> Problem {
     Problem {
         key: key.to_owned(),
         origin: value.map_or(Origin::Default, |value| value.origin.clone()),

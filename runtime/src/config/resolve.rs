@@ -133,11 +133,25 @@ impl Properties {
         if let Some((name, value)) = self.variables.plain(key) {
             return text(value, Origin::Variable(name.to_owned()));
         }
-        if let Some((name, leaf)) = self.files.get(key) {
-            let origin = Origin::File { name: name.clone(), line: leaf.line };
-            return Some(Value { text: leaf.text.to_string(), style: leaf.style, origin, secret });
+        if let Some(value) = self.in_file(key) {
+            return Some(value);
         }
         if key == HOME { text(&self.home, Origin::Default) } else { None }
+    }
+
+    /// Lists what the files hold, as it is written there.
+    pub(super) fn in_files(&self) -> impl Iterator<Item = (&str, Value)> {
+        self.files.keys().filter_map(|key| Some((key.as_str(), self.in_file(key)?)))
+    }
+
+    fn in_file(&self, key: &str) -> Option<Value> {
+        let (name, leaf) = self.files.get(key)?;
+        Some(Value {
+            text: leaf.text.to_string(),
+            style: leaf.style,
+            origin: Origin::File { name: name.clone(), line: leaf.line },
+            secret: is_secret(key),
+        })
     }
 
     /// Replaces the placeholders of a text; marks it secret if it takes in one.

@@ -235,6 +235,15 @@ fn read_store(reader: &mut Reader<'_>) -> Option<Store> {
 }
 
 fn read_repository(reader: &mut Reader<'_>) -> Option<Repository> {
+    const STOCK: [&str; 3] = ["mongodb", "jdbc", "http"];
+    let kind = reader.properties.get("management.type").ok().flatten();
+    if let Some(value) = kind.filter(|value| STOCK.contains(&value.text.trim())) {
+        let message = "this build does not read this repository yet: must be directory or none";
+        reader.text("management.type");
+        reader.text("management.directory.path");
+        reader.problem("management.type", Some(&value), message);
+        return None;
+    }
     let (word, _) = reader.choice("management.type").unzip();
     let path = reader.text("management.directory.path");
     match (word, path) {
