@@ -34,6 +34,9 @@ const PROPERTY_FIRST: [&str; 3] = ["tags", "organizations", "environments"];
 /// Values that name a secret kept elsewhere.
 const REFERENCES: [&str; 2] = ["secret://", "kubernetes://"];
 
+const NO_RESOLVER: &str =
+    "the value names a secret kept elsewhere, and no resolver for it was given";
+
 /// The most placeholders that one value may lead to.
 const EXPANSIONS_MAX: usize = 1_000;
 /// The deepest chain of placeholders.
@@ -85,11 +88,9 @@ impl Properties {
             }
             Err(message) => return Err(Unresolved { value, message }),
         }
-        if REFERENCES.iter().any(|scheme| value.text.trim_start().starts_with(scheme)) {
+        if is_reference(&value.text) {
             value.secret = true;
-            let message =
-                "the value names a secret kept elsewhere, and no resolver for it was given";
-            return Err(Unresolved { value, message: message.to_owned() });
+            return Err(Unresolved { value, message: NO_RESOLVER.to_owned() });
         }
         Ok(Some(value))
     }
@@ -237,7 +238,13 @@ impl Properties {
         expansion.chain.push(name.to_owned());
         let text = self.expand(&value.text, expansion, secret);
         expansion.chain.pop();
-        text.map(Some)
+        match text {
+            Ok(text) if is_reference(&text) => {
+                *secret = true;
+                Err(NO_RESOLVER.to_owned())
+            }
+            text => text.map(Some),
+        }
     }
 }
 
@@ -246,6 +253,11 @@ struct Expansion {
     left: usize,
     /// The names being resolved.
     chain: Vec<String>,
+}
+
+/// Tells whether a text names a secret kept elsewhere.
+fn is_reference(text: &str) -> bool {
+    REFERENCES.iter().any(|scheme| text.trim_start().starts_with(scheme))
 }
 
 /// Tells whether a text is one placeholder and nothing else.

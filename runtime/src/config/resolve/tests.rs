@@ -137,9 +137,9 @@ fn a_value_that_takes_in_a_secret_is_one() {
 
 #[test]
 fn references_to_secrets_are_errors_without_a_resolver() {
-    let yaml = "a: secret://vault/x:y\nb: kubernetes://ns/secrets/n/k\nc: ${a}\n";
+    let yaml = "a: secret://vault/x:y\nb: kubernetes://ns/secrets/n/k\nc: ${a}\nd: x${a}y\n";
     let set = properties(yaml, &[], &[]);
-    for key in ["a", "b", "c"] {
+    for key in ["a", "b", "c", "d"] {
         assert!(message(&set, key).contains("no resolver"), "{key}");
     }
 }
