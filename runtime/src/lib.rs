@@ -7,6 +7,7 @@
 //! [`ZoneSync`] is a running node; its [`ZoneSync::state`] answers lookups.
 
 mod driver;
+pub mod config;
 pub mod entity;
 pub mod node;
 pub mod repository;

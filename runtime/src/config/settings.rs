@@ -1,0 +1,307 @@
+//! What a node needs to know, with its types.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use zonesync_core::id::{NodeId, ZoneName};
+
+use super::place;
+use super::reader::Reader;
+use crate::node::Options;
+
+/// The settings of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The zone's name.
+    pub zone: ZoneName,
+    /// The node's name.
+    pub node: NodeId,
+    /// The zone's store. Without one there is no zone: the node reads the repository alone.
+    pub store: Option<Store>,
+    /// The management repository. A node without one follows and never stands.
+    pub repository: Option<Repository>,
+    /// Which part of the repository this node is about.
+    pub filter: Filter,
+    /// Whether to synchronise at all.
+    pub enabled: bool,
+    /// Who decides that this node may be primary.
+    pub election: ElectionSource,
+    /// How long a lease lasts.
+    pub ttl: Duration,
+    /// How often a node looks for what no push told it.
+    pub poll: Duration,
+    /// The pause between two reads of what changed in the repository.
+    pub repository_pause: Duration,
+    /// How often a primary reads the whole repository.
+    pub full_read: Duration,
+    /// How many changes the feed remembers.
+    pub feed_max: usize,
+    /// The cluster id of the stock gateways, verbatim.
+    pub cluster_id: Option<String>,
+    /// The socket on which the command line asks this node.
+    pub admin_socket: PathBuf,
+    /// Whether encrypted API properties are decrypted.
+    pub decrypt_properties: bool,
+    /// What opens them.
+    pub properties_secret: Option<Secret>,
+}
+
+impl Settings {
+    /// Gives the times and limits of the node.
+    ///
+    /// With an external election the node is no candidate until the host says so.
+    pub fn options(&self) -> Options {
+        Options {
+            ttl: self.ttl,
+            poll: self.poll,
+            full_read: self.full_read,
+            candidate: self.election == ElectionSource::Lease && self.repository.is_some(),
+            feed_max: self.feed_max,
+        }
+    }
+}
+
+/// The zone's store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Store {
+    /// Embedded in this process.
+    Memory {
+        /// The most bytes it holds.
+        max: u64,
+    },
+}
+
+/// The management repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Repository {
+    /// A folder of files.
+    Directory {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// Which part of the repository a node is about. Empty lists take everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Sharding tags; `!tag` leaves out.
+    pub tags: Vec<String>,
+    /// Organizations.
+    pub organizations: Vec<String>,
+    /// Environments.
+    pub environments: Vec<String>,
+    /// Whether the two lists above hold human-readable ids.
+    pub legacy_hrids: bool,
+}
+
+/// Who decides that a node may be primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElectionSource {
+    /// The lease in the zone's store alone.
+    Lease,
+    /// The host; the lease is needed all the same.
+    External,
+    /// Nobody: the node only follows.
+    None,
+}
+
+/// A text that no message shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Gives the text.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(super::problem::MASK)
+    }
+}
+
+/// Reads every key of the table. What is wrong gets a stand-in, so that the rest is read too; the
+/// caller drops the settings if there is any problem.
+pub(super) fn read(reader: &mut Reader<'_>) -> Settings {
+    let zone = read_zone(reader);
+    let node = read_node(reader);
+    let enabled = reader.bool("services.sync.enabled");
+    if !enabled {
+        reader.warning("services.sync.enabled", None, "synchronisation is off");
+    }
+    let store = read_store(reader);
+    let repository = read_repository(reader);
+    if store.is_none() && repository.is_none() && reader.problems.is_empty() {
+        let message = "there is neither a zone nor a repository to read from: \
+                       set management.type: directory, or zonesync.store: memory";
+        reader.problem("management.type", None, message);
+    }
+    reject_foreign_layouts(reader);
+    let election = read_election(reader);
+    let decrypt_properties = reader.bool("zonesync.properties.decrypt");
+    let properties_secret = reader.text("api.properties.encryption.secret");
+    if decrypt_properties && properties_secret.is_none() {
+        let message = "api.properties.encryption.secret is needed for this";
+        reader.problem("zonesync.properties.decrypt", None, message);
+    }
+    let filter = Filter {
+        tags: reader.list("tags"),
+        organizations: reader.list("organizations"),
+        environments: reader.list("environments"),
+        legacy_hrids: reader.bool("useLegacyEnvironmentHrids"),
+    };
+    Settings {
+        store,
+        repository,
+        filter,
+        enabled,
+        election,
+        ttl: reader.duration("zonesync.election.ttl", 300, 60_000),
+        poll: reader.duration("zonesync.poll", 10, 60_000),
+        repository_pause: read_pause(reader),
+        full_read: reader.duration("zonesync.full-read", 1_000, 7 * 86_400_000),
+        feed_max: reader.count("zonesync.feed.max", 1, 100_000_000) as usize,
+        cluster_id: reader.text("zonesync.cluster-id").map(|value| value.text),
+        admin_socket: read_socket(reader, &zone, &node),
+        decrypt_properties,
+        properties_secret: properties_secret.map(|value| Secret(value.text)),
+        zone,
+        node,
+    }
+}
+
+fn read_zone(reader: &mut Reader<'_>) -> ZoneName {
+    let found = reader.text("zonesync.zone");
+    let stand_in = || "default".parse().expect("the default is a zone's name");
+    let Some(value) = found else { return stand_in() };
+    value.text.parse().unwrap_or_else(|error| {
+        reader.problem("zonesync.zone", Some(&value), format!("{error}"));
+        stand_in()
+    })
+}
+
+fn read_node(reader: &mut Reader<'_>) -> NodeId {
+    let Some(value) = reader.text("zonesync.node") else {
+        let node = place::node();
+        reader.worked_out("zonesync.node", node.as_str());
+        return node;
+    };
+    value.text.parse().unwrap_or_else(|error| {
+        reader.problem("zonesync.node", Some(&value), format!("{error}"));
+        place::node()
+    })
+}
+
+/// A zone starts when the distributed mode is on or a store of our own is named.
+fn read_store(reader: &mut Reader<'_>) -> Option<Store> {
+    const KEY: &str = "zonesync.store";
+    let max = reader.size("zonesync.memory.max", 1 << 20);
+    let distributed = reader.bool("services.sync.distributed.enabled");
+    let stock = reader.choice("distributed-sync.type");
+    let set = reader.properties.raw(KEY).is_some_and(|value| !value.text.trim().is_empty());
+    let own = reader.choice(KEY);
+    let (key, word, value) = match (own, stock) {
+        (Some((word, value)), _) => (KEY, word, value),
+        (None, _) if set => return None, // it is wrong, and has been noted as such
+        (None, _) if !distributed => {
+            let message = "no zone: this node reads the repository alone; \
+                           services.sync.distributed.enabled or zonesync.store would start one";
+            reader.warning("services.sync.distributed.enabled", None, message);
+            return None;
+        }
+        (None, Some((word, value))) => {
+            reader.worked_out(KEY, word);
+            ("distributed-sync.type", word, value)
+        }
+        (None, None) => {
+            let message = "services.sync.distributed.enabled is true, so a store is needed: \
+                           set zonesync.store: memory";
+            reader.problem(KEY, None, message);
+            return None;
+        }
+    };
+    if word == "memory" {
+        return Some(Store::Memory { max });
+    }
+    let message = "this build has no Redis store yet: set zonesync.store: memory";
+    reader.problem(key, Some(&value), message);
+    None
+}
+
+fn read_repository(reader: &mut Reader<'_>) -> Option<Repository> {
+    const STOCK: [&str; 3] = ["mongodb", "jdbc", "http"];
+    let kind = reader.properties.get("management.type").ok().flatten();
+    if let Some(value) = kind.filter(|value| STOCK.contains(&value.text.trim())) {
+        let message = "this build does not read this repository yet: must be directory or none";
+        reader.text("management.type");
+        reader.text("management.directory.path");
+        reader.problem("management.type", Some(&value), message);
+        return None;
+    }
+    let (word, _) = reader.choice("management.type").unzip();
+    let path = reader.text("management.directory.path");
+    match (word, path) {
+        (Some("directory"), Some(path)) => {
+            Some(Repository::Directory { path: PathBuf::from(path.text) })
+        }
+        (Some("directory"), None) => {
+            let message = "management.type: directory needs a folder here";
+            reader.problem("management.directory.path", None, message);
+            None
+        }
+        _ => None,
+    }
+}
+
+/// The other layout and the mirror of it are known by name, so that the message is plain.
+fn reject_foreign_layouts(reader: &mut Reader<'_>) {
+    for (key, only) in [("zonesync.layout", "native"), ("zonesync.mirror", "none")] {
+        if let Some(("gravitee", value)) = reader.choice(key) {
+            let message = format!("the gravitee layout is not supported yet: must be {only}");
+            reader.problem(key, Some(&value), message);
+        }
+    }
+}
+
+fn read_election(reader: &mut Reader<'_>) -> ElectionSource {
+    match reader.choice("zonesync.election.source") {
+        Some(("external", _)) => ElectionSource::External,
+        Some(("none", _)) => ElectionSource::None,
+        _ => ElectionSource::Lease,
+    }
+}
+
+fn read_pause(reader: &mut Reader<'_>) -> Duration {
+    let delay = reader.count("services.sync.delay", 0, i64::from(i32::MAX)) as u64;
+    let (unit, _) = reader.choice("services.sync.unit").unzip();
+    match unit.unwrap_or("MILLISECONDS") {
+        "NANOSECONDS" => Duration::from_nanos(delay),
+        "MICROSECONDS" => Duration::from_micros(delay),
+        "SECONDS" => Duration::from_secs(delay),
+        "MINUTES" => Duration::from_secs(delay * 60),
+        "HOURS" => Duration::from_secs(delay * 3_600),
+        "DAYS" => Duration::from_secs(delay * 86_400),
+        _ => Duration::from_millis(delay),
+    }
+}
+
+fn read_socket(reader: &mut Reader<'_>, zone: &ZoneName, node: &NodeId) -> PathBuf {
+    const KEY: &str = "zonesync.admin.socket";
+    let Some(value) = reader.text(KEY) else {
+        let path = place::socket(reader.properties.variables.exact("XDG_RUNTIME_DIR"), zone, node);
+        reader.worked_out(KEY, &path.to_string_lossy());
+        return path;
+    };
+    if value.text.len() > place::SOCKET_PATH_MAX || value.text.contains('\0') {
+        let message =
+            format!("a socket's path has at most {} bytes and no NUL", place::SOCKET_PATH_MAX);
+        reader.problem(KEY, Some(&value), message);
+    }
+    PathBuf::from(value.text)
+}
