@@ -10,6 +10,8 @@
 //!
 //! The same suite of tests runs against every store.
 
+pub mod memory;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
