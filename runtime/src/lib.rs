@@ -6,6 +6,7 @@
 //!
 //! [`ZoneSync`] is a running node; its [`ZoneSync::state`] answers lookups.
 
+pub mod admin;
 pub mod entity;
 pub mod node;
 pub mod repository;
