@@ -24,7 +24,7 @@ pub use protocol::{
     REQUEST_MAX, Request, parse_position, position_text,
 };
 pub use server::{AdminServer, CONNECTIONS_MAX, serve};
-pub use socket::{default_folder, default_path};
+pub use socket::default_folder;
 
 use zonesync_core::entity::Kind;
 use zonesync_core::id::{EntityKey, EntityKeyBuf, Position};

@@ -49,7 +49,7 @@ enum Line {
 /// What a request is answered with.
 enum Reply {
     Answers(Vec<Answer>),
-    Watch { answer: Answer, feed: Box<dyn Changes>, payload: bool },
+    Watch { start: String, feed: Box<dyn Changes>, payload: bool },
 }
 
 impl Connection {
@@ -94,8 +94,8 @@ impl Connection {
                     }
                     self.flush().await?;
                 }
-                Reply::Watch { answer, feed, payload } => {
-                    self.send(&answer).await?;
+                Reply::Watch { start, feed, payload } => {
+                    self.send(&Answer::Watching { position: start }).await?;
                     self.flush().await?;
                     return self.watch(feed, payload).await;
                 }
@@ -290,8 +290,7 @@ fn reply(node: &dyn Admin, request: Request) -> Reply {
                 None => None,
             };
             let (start, feed) = node.changes(since);
-            let answer = Answer::Watching { position: position_text(start) };
-            return Reply::Watch { answer, feed, payload };
+            return Reply::Watch { start: position_text(start), feed, payload };
         }
         Request::ConfirmRemoval { token } => {
             vec![Answer::Done { done: node.confirm_removal(&token) }]

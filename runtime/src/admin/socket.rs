@@ -14,20 +14,15 @@ use std::path::{Path, PathBuf};
 use async_io::Async;
 
 /// Gives the folder in which nodes put their sockets unless told otherwise.
-pub fn default_folder() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
-        Some(folder) if folder.is_absolute() => folder.join("zonesync"),
-        _ => std::env::temp_dir().join(format!("zonesync-{}", own_user())),
-    }
-}
-
-/// Gives the socket of a node unless it is told otherwise: its name, in [`default_folder`].
 ///
-/// Characters that do not belong in a file name become `_`.
-pub fn default_path(node: &str) -> PathBuf {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
-    let name: String = node.chars().take(64).map(plain).collect();
-    default_folder().join(format!("{}.sock", name.trim_start_matches('.')))
+/// It is named after the user, so that two users of one machine never meet there.
+pub fn default_folder() -> PathBuf {
+    let base = match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
+        Some(folder) if folder.is_absolute() => folder,
+        _ => std::env::temp_dir(),
+    };
+    // SAFETY: getuid takes nothing, changes nothing and cannot fail.
+    base.join(format!("zonesync-{}", unsafe { libc::getuid() }))
 }
 
 /// A socket that listens. Dropping it takes the file away.
@@ -149,6 +144,7 @@ fn in_use(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::AddrInUse, why)
 }
 
+/// Gives the user that files which we make belong to.
 fn own_user() -> u32 {
     // SAFETY: geteuid takes nothing, changes nothing and cannot fail.
     unsafe { libc::geteuid() }

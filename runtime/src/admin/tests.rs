@@ -514,13 +514,6 @@ fn what_is_no_socket_of_ours_is_left_alone() {
     assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied, "{refused}");
 }
 
-#[test]
-fn default_paths_are_plain_file_names() {
-    let path = default_path("../edge one:1");
-    assert_eq!(path.file_name().unwrap(), "_edge_one_1.sock");
-    assert_eq!(path.parent().unwrap(), default_folder());
-}
-
 /// Fails unless the connection ends now, whichever way the system tells it.
 fn assert_ended(stream: &mut impl Read) {
     match stream.read(&mut [0; 16]) {
