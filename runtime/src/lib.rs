@@ -8,6 +8,7 @@
 
 mod driver;
 pub mod config;
+pub mod admin;
 pub mod entity;
 pub mod node;
 pub mod repository;
