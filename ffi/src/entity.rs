@@ -72,10 +72,11 @@ const _: () = {
 
 /// Copies the payload of an entity, byte for byte as published, into `buffer`.
 ///
-/// `kind` is a number of `zone_sync_kind_t`. `scope` is the API or API product of a subscription
-/// or an API key, `subscription` the one that an API key serves; both are NULL with a length of 0
-/// for kinds without them. `length_out` gets the length. `buffer` may be NULL if `capacity` is 0;
-/// on `BufferTooSmall` only the length is written. `NotFound` if the node holds no such entity.
+/// `kind` is a number of `zone_sync_kind_t`. `scope` is the API or API product of a subscription or
+/// an API key, `subscription` the one that an API key serves; both are NULL with a length of 0 for
+/// kinds without them. `length_out` gets the length. `buffer` may be NULL if `capacity` is 0; on
+/// `ZONE_SYNC_BUFFER_TOO_SMALL` only the length is written. `ZONE_SYNC_NOT_FOUND` if the node holds
+/// no such entity.
 ///
 /// Safe from any thread; never waits for a sync in progress.
 ///

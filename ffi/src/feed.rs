@@ -18,7 +18,8 @@ use crate::value::{zone_sync_bytes_t, zone_sync_position_t, zone_sync_text_t};
 
 /// A feed of changes. Made by `zone_sync_feed_open()`, freed by `zone_sync_feed_free()`.
 ///
-/// One thread at a time uses it; a call beside another answers `Busy`. It may outlive its node.
+/// One thread at a time uses it; a call beside another answers `ZONE_SYNC_BUSY`. It may outlive its
+/// node.
 #[derive(Debug)]
 pub struct zone_sync_feed {
     mark: Mark,
@@ -119,9 +120,9 @@ pub unsafe extern "C" fn zone_sync_feed_open(
 ///
 /// `position_out` gets the state's position after them, `count_out` how many there are, which may
 /// be zero; read them with `zone_sync_feed_change()`. What was lent of the step before is gone,
-/// whatever the answer. `TimedOut` if nothing changed for `timeout_ms` milliseconds; `Behind` if
-/// the next changes are forgotten; `Stopped` once the node was stopped and all its changes were
-/// read. Blocks the calling thread.
+/// whatever the answer. `ZONE_SYNC_TIMED_OUT` if nothing changed for `timeout_ms` milliseconds;
+/// `ZONE_SYNC_BEHIND` if the next changes are forgotten; `ZONE_SYNC_STOPPED` once the node was
+/// stopped and all its changes were read. Blocks the calling thread.
 ///
 /// # Safety
 ///
@@ -157,8 +158,8 @@ pub unsafe extern "C" fn zone_sync_feed_next(
 /// Reads change `index` of the present step, counted from 0, into `change_out`.
 ///
 /// What it points to is lent until the next call of `zone_sync_feed_next()` or
-/// `zone_sync_feed_free()` with this feed; copy what must live longer. `NotFound` if the step has
-/// no such change.
+/// `zone_sync_feed_free()` with this feed; copy what must live longer. `ZONE_SYNC_NOT_FOUND` if the
+/// step has no such change.
 ///
 /// # Safety
 ///

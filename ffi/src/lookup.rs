@@ -48,9 +48,10 @@ impl zone_sync_part_t {
 ///
 /// `plan` NULL with a length of 0 means any plan. `at_ms` is the moment of the request in
 /// milliseconds since 1970, or `ZONE_SYNC_NOW`. `part`, one of `zone_sync_part_t`, says what is
-/// copied into `buffer`; `length_out` gets its length. `buffer` may be NULL if `capacity` is 0;
-/// on `BufferTooSmall` only the length is written. `NotFound` if nothing matches: there is no such
-/// key, or it is revoked, or its subscription is closed, paused, expired or not yet started.
+/// copied into `buffer`; `length_out` gets its length. `buffer` may be NULL if `capacity` is 0; on
+/// `ZONE_SYNC_BUFFER_TOO_SMALL` only the length is written. `ZONE_SYNC_NOT_FOUND` if nothing
+/// matches: there is no such key, or it is revoked, or its subscription is closed, paused, expired
+/// or not yet started.
 ///
 /// Takes no lock and no memory; never waits for a sync in progress. Safe from any thread.
 ///

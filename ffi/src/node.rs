@@ -67,12 +67,13 @@ const _: () = {
 /// environment that name settings come before those of the configuration, so do not change the
 /// environment meanwhile. Starts threads, named `zonesync-*`.
 ///
-/// On `InvalidConfig` and `StartFailed` the reasons are copied to `message`, one a line; on `Ok`
-/// what the configuration says that is ignored. As much is written as fits, which may cut the last
-/// character; `message_length_out` tells the whole length. `message` may be NULL if
-/// `message_capacity` is 0, `message_length_out` may be NULL if `message` is.
+/// On `ZONE_SYNC_INVALID_CONFIG` and `ZONE_SYNC_START_FAILED` the reasons are copied to `message`,
+/// one a line; on `ZONE_SYNC_OK` what the configuration says that is ignored. As much is written as
+/// fits, which may cut the last character; `message_length_out` tells the whole length. `message`
+/// may be NULL if `message_capacity` is 0, `message_length_out` may be NULL if `message` is.
 ///
-/// Answers `Forked` in the child of a process that used the library: start in the child alone.
+/// Answers `ZONE_SYNC_FORKED` in the child of a process that used the library: start in the child
+/// alone.
 ///
 /// # Safety
 ///
@@ -166,9 +167,9 @@ unsafe fn source<'a>(config: *const zone_sync_config_t) -> Result<Source<'a>, zo
 
 /// Stops the node: releases the lease if it holds it, and ends its threads.
 ///
-/// May be called again, and beside running calls: waits in other threads end with `Stopped`, and
-/// lookups go on from the last state. The handle stays, to be freed later. Returns when the node
-/// has stopped. Safe from any thread.
+/// May be called again, and beside running calls: waits in other threads end with
+/// `ZONE_SYNC_STOPPED`, and lookups go on from the last state. The handle stays, to be freed later.
+/// Returns when the node has stopped. Safe from any thread.
 ///
 /// # Safety
 ///
@@ -201,9 +202,9 @@ pub unsafe extern "C" fn zone_sync_node_free(node: *mut zone_sync_node) {
 
 /// Waits until the node is ready: it holds a complete state that the zone announced.
 ///
-/// Answers `Ok` at once if it is, `TimedOut` if it is not after `timeout_ms` milliseconds, and
-/// `Stopped` if the node was stopped before. Why it is not stands in the status. Blocks the
-/// calling thread. Safe from any thread.
+/// Answers `ZONE_SYNC_OK` at once if it is, `ZONE_SYNC_TIMED_OUT` if it is not after `timeout_ms`
+/// milliseconds, and `ZONE_SYNC_STOPPED` if the node was stopped before. Why it is not stands in
+/// the status. Blocks the calling thread. Safe from any thread.
 ///
 /// # Safety
 ///
@@ -228,9 +229,10 @@ pub unsafe extern "C" fn zone_sync_wait_ready(
 
 /// Copies the node's status, a JSON object, into `buffer`.
 ///
-/// `length_out` gets its length. `buffer` may be NULL if `capacity` is 0. On `BufferTooSmall` only
-/// the length is written; the next status may be longer, so leave some room. It takes locks and
-/// memory: for people and health checks, not for each request. Safe from any thread.
+/// `length_out` gets its length. `buffer` may be NULL if `capacity` is 0. On
+/// `ZONE_SYNC_BUFFER_TOO_SMALL` only the length is written; the next status may be longer, so leave
+/// some room. It takes locks and memory: for people and health checks, not for each request. Safe
+/// from any thread.
 ///
 /// # Safety
 ///
