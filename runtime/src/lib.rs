@@ -6,9 +6,9 @@
 //!
 //! [`ZoneSync`] is a running node; its [`ZoneSync::state`] answers lookups.
 
-mod driver;
-pub mod config;
 pub mod admin;
+pub mod config;
+mod driver;
 pub mod entity;
 pub mod node;
 pub mod repository;
