@@ -1,5 +1,7 @@
 //! What the tests share.
 
+pub mod alloc;
+
 use std::path::{Path, PathBuf};
 
 /// Finds recorded data of real gateways, which is not part of the project.
