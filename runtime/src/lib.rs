@@ -13,9 +13,11 @@ pub mod entity;
 pub mod node;
 pub mod repository;
 pub mod runtime;
+mod start;
 pub mod state;
 pub mod status;
 pub mod store;
 
 pub use node::{Options, Parts, ZoneSync};
+pub use start::StartError;
 pub use zonesync_core as core;

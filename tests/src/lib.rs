@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod alloc;
 pub mod clock;
 pub mod store_suite;
 

@@ -59,6 +59,7 @@ impl Settings {
             full_read: self.full_read,
             candidate: self.election == ElectionSource::Lease && self.repository.is_some(),
             feed_max: self.feed_max,
+            ..Options::default()
         }
     }
 }
