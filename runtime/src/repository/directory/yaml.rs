@@ -263,8 +263,12 @@ mod tests {
 
     #[test]
     fn depth_and_aliases_are_bounded() {
+        // Nesting within a line has a bound of the scanner's own.
         let deep = json(&"[".repeat(100_000)).unwrap_err();
-        assert!(deep.reason.contains("nested deeper"), "{deep:?}");
+        assert!(deep.reason.contains("recursion limit"), "{deep:?}");
+        let lines = (0..200).map(|n| format!("{}a:\n", " ".repeat(n)));
+        let deep = json(&lines.collect::<String>()).unwrap_err();
+        assert!(deep.reason.contains("nested deeper") && deep.line == 101, "{deep:?}");
         let mut bomb = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol]\n");
         for n in 1..12 {
             let aliases = vec![format!("*a{}", n - 1); 8].join(", ");
