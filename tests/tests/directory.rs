@@ -78,8 +78,8 @@ fn the_demo_reads_without_a_fault() {
         (Kind::DICTIONARY, 2),
         (Kind::SHARED_POLICY_GROUP, 1),
         (Kind::API_PRODUCT, 1),
-        (Kind::SUBSCRIPTION, 26),
-        (Kind::API_KEY, 17),
+        (Kind::SUBSCRIPTION, 27),
+        (Kind::API_KEY, 16),
     ];
     for (kind, expected) in counts {
         assert_eq!(count(kind), expected, "{kind}");
