@@ -12,14 +12,15 @@ mod steps;
 mod zone;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zonesync::Options;
+use zonesync::runtime::Smol;
 use zonesync::core::time::Duration;
 
 use crate::args::Demo;
 use crate::failure::Failure;
 use crate::screen::Screen;
-use crate::threads::Threads;
 use folder::Folder;
 use report::Report;
 use zone::{Setting, Zone};
@@ -42,7 +43,7 @@ pub(crate) fn demo(options: &Demo, screen: &mut Screen) -> Result<(), Failure> {
     let setting = Setting {
         zone: "demo".parse().expect("a name that a zone may have"),
         directory: folder.path().into(),
-        runtime: Threads::start(),
+        runtime: Arc::new(Smol::new(2)?),
         options: times,
     };
     let mut report = Report::new(screen);

@@ -12,7 +12,6 @@ mod screen;
 mod signal;
 mod status;
 mod table;
-mod threads;
 
 use std::process::ExitCode;
 

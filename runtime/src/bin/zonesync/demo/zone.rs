@@ -10,8 +10,11 @@ use zonesync::core::election::Role;
 use zonesync::core::id::{Epoch, ZoneName};
 use zonesync::core::time::Duration;
 use zonesync::runtime::Runtime;
+use zonesync::repository::directory::{Directory, DirectoryOptions};
+use zonesync::repository::mapping::MappingOptions;
 use zonesync::state::View;
-use zonesync::{Options, ZoneSync};
+use zonesync::store::memory::{MemoryOptions, MemoryStore};
+use zonesync::{Options, Parts, ZoneSync};
 
 use crate::failure::Failure;
 
@@ -35,12 +38,20 @@ pub(super) struct Setting {
 }
 
 /// Starts one node on the embedded store that all nodes of this process share.
-fn node(_name: &str, setting: &Setting) -> Result<ZoneSync, Failure> {
+fn node(name: &str, setting: &Setting) -> Result<ZoneSync, Failure> {
     let Setting { zone, directory, runtime, options } = setting;
-    let place = directory.display();
-    Err(Failure::Refused(format!(
-        "this build has no embedded store: zone {zone} over {place} on {runtime:?} with {options:?}"
-    )))
+    let mapping = MappingOptions { zone: zone.to_string(), ..MappingOptions::default() };
+    let repository = Directory::open(DirectoryOptions::new(directory, mapping), runtime.clone())
+        .map_err(|error| Failure::Refused(error.to_string()))?;
+    let store = MemoryStore::shared(zone, runtime.clone(), MemoryOptions::default());
+    Ok(ZoneSync::start_with(Parts {
+        zone: zone.clone(),
+        node: name.parse().expect("a node's name"),
+        runtime: runtime.clone(),
+        store: Arc::new(store),
+        repository: Some(Arc::new(repository)),
+        options: options.clone(),
+    }))
 }
 
 /// One node.
