@@ -156,7 +156,7 @@ pub(crate) struct Subscription {
     pub(crate) consumer_status: Option<Box<str>>,
     pub(crate) push: bool,
     pub(crate) configuration: Option<Box<str>>,
-    pub(crate) metadata: Vec<(Box<str>, Box<str>)>,
+    pub(crate) metadata: Vec<[Box<str>; 2]>,
     pub(crate) starting_at: Option<WallTime>,
     pub(crate) ending_at: Option<WallTime>,
     pub(crate) updated_at: Option<WallTime>,
