@@ -5,6 +5,7 @@ pub mod clock;
 pub mod store_suite;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Finds recorded data of real gateways, which is not part of the project.
 ///
@@ -26,9 +27,11 @@ pub fn fixtures(folder: &str) -> Option<PathBuf> {
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes an empty one. `name` tells it from those of other tests.
+    /// Makes an empty one, whose path holds `name`.
     pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("zonesync-{name}-{}", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("zonesync-{name}-{process}-{count}"));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).expect("a folder can be made");
         Self(path)

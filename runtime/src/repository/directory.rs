@@ -24,7 +24,6 @@ use async_channel::{Receiver, Sender};
 use futures_lite::FutureExt;
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use sha2::{Digest, Sha256};
 use zonesync_core::id::EntityKeyBuf;
 use zonesync_core::time::{Duration, WallTime};
 
@@ -184,8 +183,6 @@ impl Fault {
 #[derive(Default)]
 struct Known {
     stamp: Option<Stamp>,
-    /// Content and the date that was taken for it.
-    content: Option<([u8; 32], WallTime)>,
     rows: Vec<Placed>,
     fault: Option<Fault>,
     /// `rows` are those of a good version, if an old one.
@@ -404,23 +401,12 @@ impl Known {
                 return true;
             }
         };
-        let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        let dated = match self.content {
-            Some((known, date)) if known == hash => date,
-            _ => stamp.modified(),
-        };
         let path = Path::new(&seen.name);
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let is_json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
-        match file::read(&text, !is_json, stem, dated) {
+        match file::read(&text, !is_json, stem, stamp.modified()) {
             Ok(rows) => {
-                *self = Self {
-                    stamp: Some(stamp),
-                    content: Some((hash, dated)),
-                    rows,
-                    fault: None,
-                    good: true,
-                };
+                *self = Self { stamp: Some(stamp), rows, fault: None, good: true };
             }
             Err(fault) => self.fault = Some(fault),
         }

@@ -56,7 +56,7 @@ pub(super) fn payload(object: &Object<'_>) -> Result<ApiPayload, String> {
         definition.insert("type".into(), api_type.as_str().into());
     }
     for name in ["listeners", "flowExecution"] {
-        definition.get_mut(name).into_iter().for_each(|value| respell(value));
+        definition.get_mut(name).into_iter().for_each(respell);
     }
     for group in items(definition.get_mut("endpointGroups")) {
         group.get_mut("loadBalancer").into_iter().for_each(respell);

@@ -200,8 +200,8 @@ impl Rows {
             fault("the definition has no `id`: give the API an id that no other has".into())
         })?;
         // A gateway takes an update only with a later date and another revision. The content gives
-        // the revision; the date it names itself, else that of the file, which the caller keeps for
-        // as long as the content stays: saving a file again must publish nothing.
+        // the revision; the date it names itself, else that of the file. Saving a file again must
+        // publish nothing, and does not: what differs in its date alone stays as it was mapped.
         let exported = object.raw("api").and_then(|api| Object::parse(api).ok());
         let mut dates = [Some(object), exported.as_ref(), Some(&definition)]
             .into_iter()

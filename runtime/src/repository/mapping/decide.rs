@@ -346,10 +346,11 @@ impl<'a> Pass<'a> {
         for (id, slot) in self.rows.slots(Table::EventsLatest) {
             match &slot.row {
                 Ok(row) => match &row.body {
-                    Body::Event(event) if event.kind == Some(kind) => {
-                        if self.scope.holds_any(&event.environments) {
-                            found.push((id, slot, event));
-                        }
+                    Body::Event(event)
+                        if event.kind == Some(kind)
+                            && self.scope.holds_any(&event.environments) =>
+                    {
+                        found.push((id, slot, event));
                     }
                     _ => {}
                 },

@@ -92,15 +92,15 @@ impl<'a> Object<'a> {
         Ok(texts.into_boxed_slice())
     }
 
-    /// Gives a member that is an object of texts, without those that are null.
-    pub(crate) fn map(&self, name: &str) -> Result<Vec<(Box<str>, Box<str>)>, String> {
+    /// Gives names and values of a member that is an object of texts, without those that are null.
+    pub(crate) fn map(&self, name: &str) -> Result<Vec<[Box<str>; 2]>, String> {
         let Some(raw) = self.raw(name) else { return Ok(Vec::new()) };
         let inner = Object::parse(raw).map_err(|_| wrong(name, "an object of texts", raw))?;
         let mut map = Vec::with_capacity(inner.members.len());
         for (key, value) in inner.members().filter(|(_, value)| value.get() != "null") {
             let text = text_of(value.get());
             let text = text.ok_or_else(|| wrong(name, "an object of texts", value.get()))?;
-            map.push((key.into(), text.into_owned().into_boxed_str()));
+            map.push([key.into(), text.into_owned().into_boxed_str()]);
         }
         Ok(map)
     }
@@ -286,9 +286,9 @@ impl Writer {
     }
 
     /// Writes an object of texts.
-    pub(crate) fn map(&mut self, name: &str, map: &[(Box<str>, Box<str>)]) {
+    pub(crate) fn map(&mut self, name: &str, map: &[[Box<str>; 2]]) {
         let mut inner = Self::new();
-        map.iter().for_each(|(key, value)| inner.text(key, value));
+        map.iter().for_each(|[key, value]| inner.text(key, value));
         self.raw(name, &inner.end());
     }
 

@@ -156,7 +156,7 @@ pub(crate) struct Subscription {
     pub(crate) consumer_status: Option<Box<str>>,
     pub(crate) push: bool,
     pub(crate) configuration: Option<Box<str>>,
-    pub(crate) metadata: Vec<(Box<str>, Box<str>)>,
+    pub(crate) metadata: Vec<[Box<str>; 2]>,
     pub(crate) starting_at: Option<WallTime>,
     pub(crate) ending_at: Option<WallTime>,
     pub(crate) updated_at: Option<WallTime>,
@@ -463,14 +463,20 @@ fn key(row: &Object<'_>, bad: &mut BadRow) -> Result<Key, String> {
     if subscriptions.iter().any(|id| id.len() > zonesync_core::id::ID_MAX) {
         return Err("an id in `subscriptions` is too long".into());
     }
+    // A key that is off needs no more than the subscriptions it no longer opens: whatever else is
+    // wrong with the row must not keep it alive.
+    let off = bad.off;
+    let key =
+        row.boxed("key").and_then(|key| key.filter(|k| !k.is_empty()).ok_or("no `key`".into()));
+    let expire_at = row.date("expireAt");
     Ok(Key {
-        key: row.boxed("key")?.filter(|key| !key.is_empty()).ok_or("no `key`")?,
+        key: if off { key.unwrap_or_default() } else { key? },
         subscriptions,
         environment: row.id("environmentId")?,
         application: row.boxed("application")?,
-        expire_at: row.date("expireAt")?,
-        revoked: revoked?.unwrap_or(false),
-        paused: paused?.unwrap_or(false),
+        expire_at: if off { None } else { expire_at? },
+        revoked: if off { revoked.ok().flatten() } else { revoked? }.unwrap_or(false),
+        paused: if off { paused.ok().flatten() } else { paused? }.unwrap_or(false),
         federated: row.flag("federated")?.unwrap_or(false),
         updated_at: row.date("updatedAt")?,
     })

@@ -191,11 +191,15 @@ fn a_poison_row_counts_as_present_and_harms_no_other() {
 #[test]
 fn a_poison_row_that_says_off_is_off() {
     let closed = r#"{"id":"s1","api":"a","status":"CLOSED","startingAt":{}}"#;
-    let revoked = r#"{"id":"k1","revoked":true,"expireAt":[]}"#;
-    let rows = [(Table::Subscriptions, closed.into()), (Table::Keys, revoked.into())];
+    let revoked = r#"{"id":"k1","subscriptions":["s2"],"revoked":true,"paused":7,"expireAt":[]}"#;
+    let mut rows = world();
+    rows[2] = (Table::Subscriptions, closed.into());
+    rows[3] = (Table::Subscriptions, subscription("s2", r#","api":"a""#));
+    rows[6] = (Table::Keys, revoked.into());
     let reading = mapper(MappingOptions::default(), &rows).map(NOW).unwrap();
-    assert_eq!(names(reading.off), ["SUBSCRIPTION a s1"]);
-    assert_eq!(reading.quarantined.len(), 1, "a key's entities are not known without the rest");
+    assert_eq!(reading.quarantined, []);
+    let off = ["SUBSCRIPTION a s1", "API_KEY a k1 s2", "API_KEY a k2 s1"];
+    assert_eq!(names(reading.off), off);
 }
 
 #[test]
