@@ -57,8 +57,8 @@ fn a_forked_child_is_told() {
 
 #[test]
 fn the_example_runs_as_c_and_as_cpp() {
-    for program in [Program::c("bindings/c/example.c"), Program::cpp("bindings/c/example.c")] {
-        let program = program.compile();
+    let programs = [Program::c("bindings/c/example.c"), Program::cpp("bindings/c/example.c")];
+    for program in programs.map(|program| program.compile()) {
         let folder = Folder::new();
         let output = run(&program, &[folder.path().to_str().unwrap(), "api-1", "key-1"]);
         let text = String::from_utf8(output.stdout).unwrap();
