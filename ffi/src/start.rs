@@ -46,8 +46,8 @@ pub(crate) fn start(source: Source<'_>) -> Result<Started, Refused> {
     Ok(Started { sync, warnings: warnings.join("\n") })
 }
 
-fn launch(_settings: &Settings) -> Result<ZoneSync, Refused> {
-    Err(Refused::Start("this build cannot start a node from a configuration".to_owned()))
+fn launch(settings: &Settings) -> Result<ZoneSync, Refused> {
+    ZoneSync::start(settings).map_err(|error| Refused::Start(error.to_string()))
 }
 
 #[cfg(test)]
