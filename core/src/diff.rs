@@ -1,1 +1,177 @@
 //! The difference of two sorted states.
+//!
+//! [`merge`] walks both at once and holds two items of each, so it costs one step per entity and no
+//! memory. Both sides come sorted by key, each key once. Input that is not would give a wrong
+//! difference, so each step is checked, and the walk ends with [`OutOfOrder`]: then nothing that it
+//! gave before may be used.
+
+use core::cmp::Ordering;
+use core::fmt;
+
+use crate::entity::Version;
+use crate::id::EntityKey;
+
+/// Something with a key and a version: an entity, or whatever stands for one.
+pub trait Item {
+    /// What items are sorted by.
+    type Key: Ord;
+
+    /// Gives the key. Called several times per item, so it should cost next to nothing.
+    fn key(&self) -> Self::Key;
+
+    /// Gives the version of the content.
+    fn version(&self) -> Version;
+}
+
+impl<'a> Item for (EntityKey<'a>, Version) {
+    type Key = EntityKey<'a>;
+
+    fn key(&self) -> EntityKey<'a> {
+        self.0
+    }
+
+    fn version(&self) -> Version {
+        self.1
+    }
+}
+
+/// One entity that is not the same on both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference<O, N> {
+    /// Only the new side has it.
+    Added(N),
+    /// Both have it, with different content.
+    Changed(O, N),
+    /// Only the old side has it.
+    Removed(O),
+}
+
+/// One of the two states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The state before.
+    Old,
+    /// The state after.
+    New,
+}
+
+/// A key came that is not above the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfOrder {
+    /// Where it came.
+    pub side: Side,
+    /// The place of the item, from zero.
+    pub index: u64,
+}
+
+impl fmt::Display for OutOfOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = match self.side {
+            Side::Old => "old",
+            Side::New => "new",
+        };
+        write!(f, "item {} of the {side} state is not above the one before it", self.index)
+    }
+}
+
+impl core::error::Error for OutOfOrder {}
+
+/// Gives what changed from `old` to `new`, in the order of keys.
+pub fn merge<O, N>(old: O, new: N) -> Merge<O::IntoIter, N::IntoIter>
+where
+    O: IntoIterator<Item: Item>,
+    N: IntoIterator<Item: Item<Key = <O::Item as Item>::Key>>,
+{
+    Merge {
+        old: Ordered::new(old.into_iter(), Side::Old),
+        new: Ordered::new(new.into_iter(), Side::New),
+    }
+}
+
+/// The walk that [`merge`] begins. It ends for good after an error.
+pub struct Merge<O: Iterator, N: Iterator> {
+    old: Ordered<O>,
+    new: Ordered<N>,
+}
+
+impl<O, N> Iterator for Merge<O, N>
+where
+    O: Iterator<Item: Item>,
+    N: Iterator<Item: Item<Key = <O::Item as Item>::Key>>,
+{
+    type Item = Result<Difference<O::Item, N::Item>, OutOfOrder>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let difference = self.step().transpose();
+        if let Some(Err(_)) = difference {
+            (self.old.begun, self.old.first) = (true, None);
+            (self.new.begun, self.new.first) = (true, None);
+        }
+        difference
+    }
+}
+
+impl<O, N> Merge<O, N>
+where
+    O: Iterator<Item: Item>,
+    N: Iterator<Item: Item<Key = <O::Item as Item>::Key>>,
+{
+    fn step(&mut self) -> Result<Option<Difference<O::Item, N::Item>>, OutOfOrder> {
+        loop {
+            let order = match (self.old.first(), self.new.first()) {
+                (None, None) => return Ok(None),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(old), Some(new)) => old.key().cmp(&new.key()),
+            };
+            let old = if order.is_le() { self.old.take()? } else { None };
+            let new = if order.is_ge() { self.new.take()? } else { None };
+            return Ok(match (old, new) {
+                (Some(old), Some(new)) if old.version() == new.version() => continue,
+                (Some(old), Some(new)) => Some(Difference::Changed(old, new)),
+                (Some(old), None) => Some(Difference::Removed(old)),
+                (None, new) => new.map(Difference::Added),
+            });
+        }
+    }
+}
+
+/// One side: its first item, which was compared with the one before it.
+struct Ordered<I: Iterator> {
+    items: I,
+    side: Side,
+    first: Option<I::Item>,
+    begun: bool,
+    index: u64,
+}
+
+impl<I: Iterator<Item: Item>> Ordered<I> {
+    fn new(items: I, side: Side) -> Self {
+        Self { items, side, first: None, begun: false, index: 0 }
+    }
+
+    /// Shows the item to be taken next.
+    fn first(&mut self) -> Option<&I::Item> {
+        if !self.begun {
+            self.begun = true;
+            self.first = self.items.next();
+        }
+        self.first.as_ref()
+    }
+
+    /// Takes the first item, once the one behind it was found to be above it.
+    fn take(&mut self) -> Result<Option<I::Item>, OutOfOrder> {
+        let Some(first) = self.first.take() else { return Ok(None) };
+        self.index += 1;
+        if let Some(next) = self.items.next() {
+            if next.key() <= first.key() {
+                return Err(OutOfOrder { side: self.side, index: self.index });
+            }
+            self.first = Some(next);
+        }
+        Ok(Some(first))
+    }
+}
+
+#[cfg(test)]
+mod tests;

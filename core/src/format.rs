@@ -10,8 +10,8 @@
 //! bytes) and its content; tags rise. All numbers are little endian.
 //!
 //! Records grow without breaking older readers: a reader skips fields whose tags it does not know,
-//! and whatever follows the parts that it knows inside a field, a change or an entity. What an older
-//! reader must not skip needs a higher format number, which it refuses.
+//! and whatever follows the parts that it knows inside a field, a change or an entity. What an
+//! older reader must not skip needs a higher format number, which it refuses.
 //!
 //! Decoding never panics, never reads past the end, and never trusts a length before it has seen
 //! the bytes. Records are plain; whoever stores them may compress and encrypt them whole.

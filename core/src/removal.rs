@@ -1,8 +1,9 @@
 //! Which removals may pass, and which wait for a person.
 //!
 //! A management repository that answers in part looks just like one in which much was deleted. So a
-//! removal needs [`Evidence`], or it is measured: absent ones may pass as long as they are few. What
-//! passes that measure is held until a person confirms it with the [`Token`] of exactly that set.
+//! removal needs [`Evidence`], or it is measured: absent ones may pass as long as they are few.
+//! What passes that measure is held until a person confirms it with the [`Token`] of exactly that
+//! set.
 //!
 //! Only absent removals are ever counted or held: a [`HeldSet`] turns evidenced ones away, and the
 //! guard sees nothing but such sets and their counts.

@@ -100,22 +100,15 @@ pub struct Loaded {
 /// Reads a configuration.
 ///
 /// Files that cannot be read or parsed are reported alone, since all else would follow from that.
-/// Under `zonesync.config.strict` doubts about what was written are problems.
+/// Under `zonesync.config.strict`, what is written doubtfully is a problem.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let properties = gather(sources).map_err(|problems| ConfigError { problems })?;
     let mut reader = Reader::new(&properties);
-    let strict = reader.bool("zonesync.config.strict");
+    reader.strict = reader.bool("zonesync.config.strict");
     check::unknown_keys(&mut reader);
     check::stray_variables(&mut reader);
     let settings = settings::read(&mut reader);
-    let Reader { mut problems, mut warnings, mut explain, .. } = reader;
-    if strict {
-        // What nobody wrote cannot be wrong: a warning about a default stays one.
-        let (written, by_default) =
-            warnings.into_iter().partition(|warning| warning.origin != Origin::Default);
-        problems.extend::<Vec<_>>(written);
-        warnings = by_default;
-    }
+    let Reader { problems, warnings, mut explain, .. } = reader;
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }

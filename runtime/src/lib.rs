@@ -6,16 +6,18 @@
 //!
 //! [`ZoneSync`] is a running node; its [`ZoneSync::state`] answers lookups.
 
-mod driver;
-pub mod config;
 pub mod admin;
+pub mod config;
+mod driver;
 pub mod entity;
 pub mod node;
 pub mod repository;
 pub mod runtime;
+mod start;
 pub mod state;
 pub mod status;
 pub mod store;
 
 pub use node::{Options, Parts, ZoneSync};
+pub use start::StartError;
 pub use zonesync_core as core;

@@ -40,7 +40,7 @@ pub enum Read {
     Full,
     /// What changed since the last read of this process, or since these dates (with 30 s of slack)
     /// if there was none. A source that cannot tell reads everything and says so.
-    Since(Source),
+    Since(Box<Source>),
 }
 
 /// What a read gave.

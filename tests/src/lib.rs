@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod alloc;
 pub mod clock;
 pub mod store_suite;
 
@@ -18,4 +19,36 @@ pub fn fixtures(folder: &str) -> Option<PathBuf> {
         return None;
     }
     Some(path)
+}
+
+/// A folder for one test, gone when the test ends.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes an empty one. `name` tells it from those of other tests.
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("zonesync-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a folder can be made");
+        Self(path)
+    }
+
+    /// Gives its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file, and the folders above it.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().expect("a file has a folder")).expect("made");
+        std::fs::write(path, content).expect("a file can be written");
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }

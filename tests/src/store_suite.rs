@@ -47,8 +47,22 @@ pub struct Harness {
     pub pass: Box<dyn Fn(Duration) + Send + Sync>,
     /// Empties the zone, where that can be done.
     pub clear: Option<Box<dyn Fn() + Send + Sync>>,
-    /// Copies the zone and gives the way back to the copy, where that can be done.
-    pub copy: Option<Box<dyn Fn() -> Box<dyn Fn()> + Send + Sync>>,
+    /// How to bring the zone back to an old copy, where that can be done.
+    pub old_copy: Option<OldCopy>,
+}
+
+/// The two halves of a restored backup.
+pub struct OldCopy {
+    /// Keeps a copy of the zone.
+    pub keep: Box<dyn Fn() + Send + Sync>,
+    /// Puts the copy in the zone's place.
+    pub restore: Box<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for OldCopy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OldCopy").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Harness {
@@ -120,6 +134,8 @@ macro_rules! store_suite {
                 a_committed_chunk_never_changes
                 chunks_of_a_deposed_primary_are_refused
                 begun_again_keeps_its_chunks
+                a_leftover_must_be_begun_again
+                a_snapshot_given_up_makes_room_for_the_next
                 leftovers_of_an_earlier_term_are_swept
                 a_chunk_of_an_unknown_snapshot_is_none
                 a_trim_drops_what_the_snapshot_replaces

@@ -1,13 +1,13 @@
 //! The store in memory under the suite of all stores, and what only it promises.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use zonesync::store::ZoneStore;
 use zonesync::store::memory::{MemoryOptions, MemoryStore};
 use zonesync_core::id::ZoneName;
 use zonesync_tests::clock::HandClock;
-use zonesync_tests::store_suite::{Harness, SMALL_BYTES, SPARE_BYTES, Writer, ask};
+use zonesync_tests::store_suite::{Harness, OldCopy, SMALL_BYTES, SPARE_BYTES, Writer, ask};
 
 zonesync_tests::store_suite!(harness);
 
@@ -24,17 +24,21 @@ fn harness() -> Harness {
         MemoryStore::new(name(zone), Arc::new(clock.clone()), options)
     };
     let store = make("one", 64 << 20);
-    let (cleared, copied) = (store.clone(), store.clone());
+    let (cleared, kept, restored) = (store.clone(), store.clone(), store.clone());
+    let copy = Arc::new(Mutex::new(store.copy_zone()));
+    let keep = Arc::clone(&copy);
     Harness {
         store: Arc::new(store),
         neighbour: Arc::new(make("two", 64 << 20)),
         small: Some(Arc::new(make("small", SMALL_BYTES))),
         ttl: TTL,
         clear: Some(Box::new(move || cleared.clear())),
-        copy: Some(Box::new(move || {
-            let (store, copy) = (copied.clone(), copied.copy_zone());
-            Box::new(move || store.restore_zone(&copy))
-        })),
+        old_copy: Some(OldCopy {
+            keep: Box::new(move || *keep.lock().expect("no test panics here") = kept.copy_zone()),
+            restore: Box::new(move || {
+                restored.restore_zone(&copy.lock().expect("no test panics here"));
+            }),
+        }),
         pass: Box::new(move |time| clock.pass(time)),
     }
 }

@@ -1,11 +1,11 @@
 //! What the guard remembers, and how it judges.
 //!
-//! Time is cut into hours, so that a day fits a fixed room: "the last 24 hours" are the running hour
-//! and the 24 before it. So nothing is forgotten before 24 hours, and everything after 25.
+//! Time is cut into hours, so that a day fits a fixed room: "the last 24 hours" are the running
+//! hour and the 24 before it. So nothing is forgotten before 24 hours, and everything after 25.
 //!
-//! The hours count from the newest one seen. A clock that jumps back moves nothing: whatever happens
-//! then belongs to the newest hour. Once such a clock has run for 25 hours of its own, what was
-//! recorded before the jump is forgotten, and what came after it stays for another day. So a
+//! The hours count from the newest one seen. A clock that jumps back moves nothing: whatever
+//! happens then belongs to the newest hour. Once such a clock has run for 25 hours of its own, what
+//! was recorded before the jump is forgotten, and what came after it stays for another day. So a
 //! clock that comes back has erased nothing, and one that was years ahead does not block for years.
 
 use core::fmt;
@@ -87,11 +87,11 @@ impl GuardData {
         }
     }
 
-    /// Judges `absent` removals of `kind`, of which `present` entities are held now, these included.
+    /// Judges `absent` removals of `kind`, of which `present` entities are held, these among them.
     ///
     /// Held are those that, with the absent removals of the last 24 hours, are three or more and
-    /// pass a fifth of the kind's highest count in that time; and those that leave nothing of a kind
-    /// which had three or more in that time.
+    /// pass a fifth of the kind's highest count in that time; and those that leave nothing of a
+    /// kind which had three or more in that time.
     pub fn judge(&self, now: WallTime, kind: Kind, present: u64, absent: u64) -> Verdict {
         if absent == 0 {
             return Verdict::Pass;
@@ -208,8 +208,8 @@ impl GuardData {
         }
     }
 
-    /// Makes `newest` the newest hour. What is older than a day falls off; or the oldest hour takes it
-    /// in, to `keep` it.
+    /// Makes `newest` the newest hour. What is older than a day falls off; or the oldest hour takes
+    /// it in, to `keep` it.
     fn shift(&mut self, newest: i64, keep: bool) {
         let by = usize::try_from(newest.saturating_sub(self.newest)).unwrap_or(0).min(HOURS);
         self.newest = self.newest.max(newest);

@@ -27,7 +27,7 @@ pub(super) fn unknown_keys(reader: &mut Reader<'_>) {
             if !DISTRIBUTED.contains(&bare.as_str()) {
                 let mut warning = unknown(key, origin, DISTRIBUTED.iter().copied());
                 warning.message.push_str("; a stock gateway ignores it");
-                reader.warnings.push(warning);
+                reader.doubt(warning);
             }
         }
     }
@@ -62,7 +62,7 @@ pub(super) fn stray_variables(reader: &mut Reader<'_>) {
         if let Some(key) = meant {
             let right = variables::customary(&key);
             let message = format!("this variable sets nothing: spell it {right}");
-            reader.warnings.push(note(&key, message));
+            reader.doubt(note(&key, message));
         } else if bare.starts_with("zonesync") {
             let spelled = known().map(|key| (squeezed(key), key)).collect::<Vec<_>>();
             let near = nearest(&bare, spelled.iter().map(|(bare, _)| bare.as_str()));
@@ -73,7 +73,7 @@ pub(super) fn stray_variables(reader: &mut Reader<'_>) {
         } else if bare.starts_with("distributedsync") {
             let message = "this variable sets nothing: hyphens vanish and never become `_`, so it \
                            begins with GRAVITEE_DISTRIBUTEDSYNC_, and no such key is known";
-            reader.warnings.push(note("distributed-sync", message.to_owned()));
+            reader.doubt(note("distributed-sync", message.to_owned()));
         }
     }
 }

@@ -39,6 +39,8 @@ impl fmt::Display for Explained {
 /// Reads keys, one by one, to the end: a bad one gives its default and a problem.
 pub(super) struct Reader<'a> {
     pub(super) properties: &'a Properties,
+    /// Whether doubts about what was written are problems.
+    pub(super) strict: bool,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
     pub(super) explain: Vec<Explained>,
@@ -46,7 +48,8 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(properties: &'a Properties) -> Self {
-        Self { properties, problems: Vec::new(), warnings: Vec::new(), explain: Vec::new() }
+        let (problems, warnings) = (Vec::new(), Vec::new());
+        Self { properties, strict: false, problems, warnings, explain: Vec::new() }
     }
 
     /// Reads text. Blank means unset, wherever it stands.
@@ -118,7 +121,7 @@ impl<'a> Reader<'a> {
             let value = Value { text: items.join(","), ..first.clone() };
             let warning = "a stock gateway ignores this list and takes everything: \
                            write one text with commas";
-            self.warning(key, Some(&value), warning);
+            self.doubt(problem(key, Some(&value), warning.to_owned()));
             self.explain(key, Some(&value));
         } else {
             self.explain(key, None);
@@ -131,7 +134,13 @@ impl<'a> Reader<'a> {
         self.problems.push(problem(key, value, message.into()));
     }
 
-    /// Notes a doubt.
+    /// Notes something written doubtfully, which a strict reading refuses.
+    pub(super) fn doubt(&mut self, doubt: Problem) {
+        let notes = if self.strict { &mut self.problems } else { &mut self.warnings };
+        notes.push(doubt);
+    }
+
+    /// Notes what a person should know, though nothing is wrong with it.
     pub(super) fn warning(&mut self, key: &str, value: Option<&Value>, message: impl Into<String>) {
         self.warnings.push(problem(key, value, message.into()));
     }

@@ -59,6 +59,7 @@ impl Settings {
             full_read: self.full_read,
             candidate: self.election == ElectionSource::Lease && self.repository.is_some(),
             feed_max: self.feed_max,
+            ..Options::default()
         }
     }
 }
@@ -133,7 +134,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Settings {
     let node = read_node(reader);
     let enabled = reader.bool("services.sync.enabled");
     if !enabled {
-        reader.warning("services.sync.enabled", None, "synchronisation is off");
+        let value = reader.properties.get("services.sync.enabled").ok().flatten();
+        reader.warning("services.sync.enabled", value.as_ref(), "synchronisation is off");
     }
     let store = read_store(reader);
     let repository = read_repository(reader);

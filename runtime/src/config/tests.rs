@@ -194,7 +194,8 @@ fn unknown_keys_of_ours_are_problems() {
 #[test]
 fn unknown_keys_of_the_shared_store_are_doubts() {
     let yaml = format!(
-        "{BASE}distributed-sync.redis: {{hots: h, trustall: x, sentinel: {{nodes: [{{host: h, prt: 1}}]}}}}\n\
+        "{BASE}distributed-sync.redis: {{hots: h, trustall: x}}\n\
+         distributed-sync.redis.sentinel: {{nodes: [{{host: h, prt: 1}}]}}\n\
          repositories.distributed-sync.redis.port: 1\n"
     );
     let text = lines(&good(&yaml).warnings);
@@ -246,7 +247,12 @@ fn strict_turns_what_is_written_doubtfully_into_problems() {
     assert!(problems(&format!("{yaml}tags: [a]\n")).contains("tags (g.yml:3)"));
     let directory = "zonesync.config.strict: true\n\
                      management: {type: directory, directory: {path: /r}}\n";
-    assert!(load(&sources(directory)).is_ok(), "a warning about a default stays one");
+    assert!(load(&sources(directory)).is_ok(), "having no zone is no mistake");
+    let off = good(&format!("{yaml}services.sync.enabled: false\n"));
+    assert!(!off.settings.enabled);
+    assert!(
+        lines(&off.warnings).contains("services.sync.enabled (g.yml:3): synchronisation is off")
+    );
 }
 
 #[test]

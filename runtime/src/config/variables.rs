@@ -110,6 +110,7 @@ mod tests {
             ("distributed-sync.redis.host", "gravitee_distributedsync_redis_host"),
             ("distributed-sync.redis.host", "GRAVITEE_DISTRIBUTEDSYNC_REDIS_HOST"),
             ("distributed-sync.redis.host", "gravitee_distributed-sync_redis_host"),
+            ("distributed-sync.redis.host", "gravitee.distributedsync.redis.host"),
             ("distributed-sync.redis.trustAll", "gravitee_distributedsync_redis_trustAll"),
             ("distributed-sync.redis.trustAll", "GRAVITEE_DISTRIBUTEDSYNC_REDIS_TRUSTALL"),
             ("a-b.nodes[0].host", "gravitee_ab_nodes_0_host"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use zonesync_core::diff::{self, Difference as Diff};
 use zonesync_core::digest::Digest;
-use zonesync_core::entity::Kind;
+use zonesync_core::entity::{Kind, Version};
 use zonesync_core::id::{EntityKey, EntityKeyBuf};
 use zonesync_core::node::{Base, Difference};
 use zonesync_core::removal::{Evidence, HeldSet, Token, Verdict};
@@ -116,32 +116,26 @@ fn upserts(work: &Work, reading: &Reading, base: Base, view: &View) -> Vec<Pendi
 /// The entities of the base that a full reading does not show, but for those whose row could not be
 /// mapped: such a row counts as present.
 fn gone(work: &Work, reading: &Reading, base: Base, view: &View) -> Vec<EntityKeyBuf> {
-    let hash = work.key;
-    let kept: BTreeSet<_> = reading.quarantined.iter().filter_map(|q| q.key.as_ref()).collect();
-    let new = || {
-        reading.entities.iter().map(|e| Sorted { key: e.key.as_ref(), payload: &[], hash: &hash })
-    };
-    let removed = |old: &mut dyn Iterator<Item = Sorted<'_>>| {
-        let removed = diff::merge(old, new()).filter_map(|difference| match difference {
-            Ok(Diff::Removed(old)) => Some(EntityKeyBuf::from(old.key)),
-            _ => None,
-        });
-        removed.filter(|key| !kept.contains(key)).collect::<Vec<_>>()
-    };
-    // Only keys count here, so neither side's payload is hashed.
-    let keys = |(key, _): (EntityKey<'_>, &[u8])| key;
     match (base, &work.staged) {
-        (Base::Staged, Some(staged)) => removed(&mut staged.sorted().map(keys).map(|key| Sorted {
-            key,
-            payload: &[],
-            hash: &hash,
-        })),
-        _ => removed(&mut view.sorted().map(keys).map(|key| Sorted {
-            key,
-            payload: &[],
-            hash: &hash,
-        })),
+        (Base::Staged, Some(staged)) => missing(staged.sorted(), reading),
+        _ => missing(view.sorted(), reading),
     }
+}
+
+fn missing<'a>(
+    base: impl Iterator<Item = (EntityKey<'a>, &'a [u8])>,
+    reading: &'a Reading,
+) -> Vec<EntityKeyBuf> {
+    // Only keys count here: as if all content were the same.
+    const SAME: Version = Version(1);
+    let kept: BTreeSet<_> = reading.quarantined.iter().filter_map(|q| q.key.as_ref()).collect();
+    let old = base.map(|(key, _)| (key, SAME));
+    let new = reading.entities.iter().map(|entity| (entity.key.as_ref(), SAME));
+    let removed = diff::merge(old, new).filter_map(|difference| match difference {
+        Ok(Diff::Removed((key, _))) => Some(EntityKeyBuf::from(key)),
+        _ => None,
+    });
+    removed.filter(|key| !kept.contains(key)).collect()
 }
 
 /// What is gone, by how well that is known.

@@ -128,7 +128,7 @@ pub(super) async fn load(
     store: &dyn ZoneStore,
     snapshot: Snapshot,
 ) -> Result<(Head, Held), LoadError> {
-    let mut staged = Staged { position: snapshot.position, ..Staged::default() };
+    let mut staged = Staged::at(snapshot.position);
     let mut hash = SnapshotHash::new();
     for number in 0..snapshot.chunks {
         let bytes = store.chunk(snapshot.position, number).await?;

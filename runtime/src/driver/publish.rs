@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use zonesync_core::digest::Digest;
+use zonesync_core::format::Pushed;
 use zonesync_core::format::batch::BatchWriter;
 use zonesync_core::format::chunk::{ChunkWriter, SnapshotHash};
-use zonesync_core::format::items::Pushed;
 use zonesync_core::format::{Batch, BatchMeta, Filter, Snapshot};
 use zonesync_core::history::TermList;
 use zonesync_core::id::{EntityKey, Position, Term};

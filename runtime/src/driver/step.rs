@@ -104,7 +104,7 @@ pub(super) async fn run(
             written_outcome(written.await, &mut notes)
         }
         Step::ReadRepository { since, base, least } => {
-            let read = since.map_or(Read::Full, Read::Since);
+            let read = since.map_or(Read::Full, |source| Read::Since(Box::new(source)));
             let Some(repository) = &tools.repository else {
                 return (Outcome::Repository(Difference::Failed), notes);
             };

@@ -111,6 +111,11 @@ pub(super) struct Staged {
 }
 
 impl Staged {
+    /// Starts empty, to be filled with what stands at `position`.
+    pub(super) fn at(position: Position) -> Self {
+        Self { position, ..Self::default() }
+    }
+
     pub(super) fn insert(&mut self, key: EntityKey<'_>, payload: Bytes, hash: &DigestKey) {
         let version = hash.version(key, &payload);
         let old = self.entities.insert(key.into(), payload);

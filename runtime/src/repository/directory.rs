@@ -1,7 +1,7 @@
 //! A folder of files as management repository.
 //!
 //! API definitions stand one to a file, JSON or YAML; everything else stands in files of rows (see
-//! [`file`]). Files are read when they changed, and all of them are known at any time: so every
+//! `file`). Files are read when they changed, and all of them are known at any time: so every
 //! read is a full one. A file that cannot be read keeps what it last held, and is quarantined.
 //!
 //! What happens in the folder is told by inotify; a poll looks after it where that says nothing.
@@ -260,7 +260,12 @@ impl Held {
         keys: &[EntityKeyBuf],
         now: WallTime,
     ) -> Result<Vec<Found>, RepositoryError> {
+        let before = self.seen.take();
         let partial = self.refresh(path)?;
+        // What changed since the last read is still to be read.
+        if before != self.seen {
+            self.seen = None;
+        }
         let mut found = self.mapper.find(keys, now)?;
         // What is not there may stand in a file that could never be read: it was only missed.
         if partial || self.unread {

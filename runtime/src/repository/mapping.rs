@@ -5,10 +5,10 @@
 //! whenever that row changes, and every order of arrival gives the same entities. Nothing here
 //! does I/O or reads a clock.
 //!
-//! - [`rows`]: what a row says, and what is wrong with it.
-//! - [`decide`]: which rows become entities, which are off, which our filter leaves out.
-//! - [`api`], [`payload`]: what the entities look like.
-//! - [`memory`]: what was mapped before, so that nothing is published for nothing.
+//! - `rows`: what a row says, and what is wrong with it.
+//! - `decide`: which rows become entities, which are off, which our filter leaves out.
+//! - `api`, `payload`: what the entities look like.
+//! - `memory`: what was mapped before, so that nothing is published for nothing.
 
 mod api;
 mod decide;
@@ -257,10 +257,14 @@ impl Mapper {
             Kind::LICENSE => by_id(Table::Licenses),
             Kind::ACCESS_POINT => by_id(Table::AccessPoints),
             // A key that no longer names the subscription has no row for this entity.
-            Kind::SUBSCRIPTION => self.rows.of(Table::Subscriptions).any(|row| match &row.body {
-                rows::Body::Subscription(body) => *row.id == *key.id && body.scope() == key.scope,
-                _ => false,
-            }),
+            Kind::SUBSCRIPTION => match self.rows.tables[Table::Subscriptions as usize].get(key.id)
+            {
+                Some(Slot { row: Ok(row), .. }) => match &row.body {
+                    rows::Body::Subscription(body) => body.scope() == key.scope,
+                    _ => false,
+                },
+                slot => slot.is_some(),
+            },
             Kind::API_KEY => match self.rows.tables[Table::Keys as usize].get(key.id) {
                 Some(Slot { row: Ok(row), .. }) => match &row.body {
                     rows::Body::Key(body) => {

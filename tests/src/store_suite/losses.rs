@@ -240,15 +240,15 @@ pub fn an_emptied_store_fences_its_primary(harness: &Harness) {
 }
 
 pub fn an_old_copy_is_behind(harness: &Harness) {
-    let Some(copy) = &harness.copy else {
+    let Some(copy) = &harness.old_copy else {
         return eprintln!("skipped: this store cannot go back to a copy");
     };
     let mut writer = Writer::elect(&harness.store, harness.ttl, 1);
     writer.publish(SIZE);
-    let go_back = copy();
+    (copy.keep)();
     writer.publish(SIZE);
     let snapshot = writer.chunks(writer.at, &[b"one"]);
-    go_back();
+    (copy.restore)();
     assert!(matches!(writer.renew(harness.ttl), Renewed::Behind));
     let batch = writer.batch(SIZE, HeadUpdate::default());
     assert_eq!(writer.try_publish(&batch), Ok(Written::Behind));

@@ -2,11 +2,12 @@
 
 #![allow(missing_docs, reason = "a case is its own sentence")]
 
-use zonesync::store::{Bytes, Written};
+use futures_lite::future::block_on;
+use zonesync::store::{Bytes, StoreError, Written};
 use zonesync_core::format::Snapshot;
 use zonesync_core::id::Position;
 
-use super::{Harness, SPARE_BYTES, Writer, ask, report};
+use super::{Harness, SMALL_BYTES, SPARE_BYTES, Writer, ask, report};
 
 const SIZE: usize = 10;
 
@@ -113,7 +114,7 @@ pub fn a_read_does_not_cross_a_moved_head(harness: &Harness) {
     writer.at = snapshot.position;
     let second = writer.publish(SIZE);
     let log = ask(harness.store.read(Position::START, usize::MAX));
-    assert_eq!(log.entries, [first.clone()], "what follows builds on the snapshot");
+    assert_eq!(log.entries, std::slice::from_ref(&first), "what follows builds on the snapshot");
     assert!(ask(harness.store.read(first.meta.position, usize::MAX)).gap);
     let log = ask(harness.store.read(snapshot.position, usize::MAX));
     assert_eq!(log.entries, [second]);
@@ -156,6 +157,32 @@ pub fn begun_again_keeps_its_chunks(harness: &Harness) {
     let snapshot = writer.chunks(writer.at, &[b"one"]);
     assert_eq!(ask(harness.store.begin_snapshot(writer.term, writer.at)), Written::Done);
     assert_eq!(writer.commit(snapshot, None), Written::Done);
+}
+
+pub fn a_leftover_must_be_begun_again(harness: &Harness) {
+    let mut first = Writer::elect(&harness.store, harness.ttl, 1);
+    first.publish(SIZE);
+    first.chunks(first.at, &[b"one", b"two"]);
+    let second = first.succeed(harness.ttl, 2);
+    assert_eq!(put(&second, first.at, 0, b"one"), Written::Behind);
+    let snapshot = second.chunks(first.at, &[b"one"]);
+    let more = Snapshot { chunks: 2, ..snapshot };
+    assert_eq!(second.commit(more, None), Written::Behind, "the other chunk is of an earlier term");
+    assert_eq!(second.commit(snapshot, None), Written::Done);
+}
+
+pub fn a_snapshot_given_up_makes_room_for_the_next(harness: &Harness) {
+    let Some(small) = &harness.small else {
+        return eprintln!("skipped: this store cannot be made full");
+    };
+    let mut writer = Writer::elect(small, harness.ttl, 1);
+    let chunk = vec![7; SMALL_BYTES * 2 / 3];
+    writer.publish(SIZE);
+    writer.chunks(writer.at, &[&chunk]);
+    let again = small.put_chunk(writer.term, writer.at, 1, chunk.clone().into());
+    assert_eq!(block_on(again), Err(StoreError::Full));
+    writer.publish(SIZE);
+    writer.snapshot(&[&chunk]);
 }
 
 pub fn leftovers_of_an_earlier_term_are_swept(harness: &Harness) {

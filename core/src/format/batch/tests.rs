@@ -204,3 +204,16 @@ fn what_cannot_be_read_is_not_written() {
     assert_eq!(writer.push(&none), Err(EncodeError::Version));
     assert!(writer.is_empty());
 }
+
+#[test]
+fn a_key_cut_inside_a_character_is_refused() {
+    let whole = Change { key: EntityKey::subscription("é", "x"), ..undeploy("") };
+    let mut bytes = record(&[whole], META, None);
+    bytes.truncate(bytes.len() - 8);
+    let at = 3 + 5 + 96 + 5 + 4 + 4 + 1;
+    assert_eq!(bytes[at..at + 6], [2, 0, 1, 0, 0, 0]);
+    bytes[at] = 1;
+    bytes[at + 2] = 2;
+    let value = DecodeError::Value { what: "text of a key", at: at + 6 };
+    assert_eq!(Batch::decode(&seal(bytes)).err(), Some(value));
+}

@@ -13,8 +13,8 @@
 //! | 9 | guard, per kind: code, count of hours not empty; of each: age, highest, absent |
 //! | 10 | guard, what is held: per kind its code, count and token |
 //!
-//! Fields 3 to 10 run to their end; one that is missing is empty. The format number of the record is
-//! the head's own: the lowest that a reader must know. Kinds rise within a field.
+//! Fields 3 to 10 run to their end; one that is missing is empty. The format number of the record
+//! is the head's own: the lowest that a reader must know. Kinds rise within a field.
 
 use super::{Filter, Head, Snapshot, Source};
 use crate::digest::{Digest, KindDigest};

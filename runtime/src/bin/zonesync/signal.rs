@@ -39,3 +39,18 @@ impl Signals {
         unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &self.0, std::ptr::null_mut()) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_came_before_the_wait_is_not_lost() {
+        let signals = Signals::hold().unwrap();
+        for (number, name) in [(libc::SIGTERM, "SIGTERM"), (libc::SIGINT, "SIGINT")] {
+            // SAFETY: raise signals this thread alone, which has just blocked both signals.
+            assert_eq!(unsafe { libc::raise(number) }, 0);
+            assert_eq!(signals.wait(), name);
+        }
+    }
+}

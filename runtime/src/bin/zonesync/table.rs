@@ -63,8 +63,14 @@ impl Table {
 
     /// Writes the table.
     pub(crate) fn print(&self, screen: &mut Screen) -> std::io::Result<()> {
-        let lines = self.lines(screen.width(), |text, style| screen.paint(text, style));
-        lines.iter().try_for_each(|line| screen.line(line))
+        self.print_under(screen, "")
+    }
+
+    /// Writes the table with `indent` before each line.
+    pub(crate) fn print_under(&self, screen: &mut Screen, indent: &str) -> std::io::Result<()> {
+        let room = screen.width().map(|width| width.saturating_sub(indent.len()));
+        let lines = self.lines(room, |text, style| screen.paint(text, style));
+        lines.iter().try_for_each(|line| screen.line(&format!("{indent}{line}")))
     }
 
     fn lines(&self, width: Option<usize>, paint: impl Fn(&str, Style) -> String) -> Vec<String> {

@@ -82,9 +82,6 @@ impl Rows {
             let reason = reason.split(" at line").next().unwrap_or(&reason);
             return Err(Fault::at(e.line(), format!("{reason} (column {})", e.column())));
         }
-        if is_too_deep(text) && !text.trim_start().starts_with('[') {
-            return Err(Fault::at(1, format!("nested deeper than {DEPTH_MAX} levels")));
-        }
         let mut lines = Lines { text, offset: 0, line: 1 };
         let trimmed = text.trim();
         if trimmed.starts_with('[') {
@@ -179,6 +176,9 @@ impl Rows {
 
     fn definition(&mut self, text: &str, object: &Object<'_>) -> Result<(), Fault> {
         let fault = |reason: String| Fault::at(1, reason);
+        if is_too_deep(text) {
+            return Err(fault(format!("nested deeper than {DEPTH_MAX} levels")));
+        }
         let mut payload = if object.raw("api").is_some_and(|api| api.starts_with('{')) {
             export::payload(object).map_err(fault)?
         } else if object.raw("definition").is_some() {
@@ -202,8 +202,10 @@ impl Rows {
         // A gateway takes an update only with a later date and another revision. The content gives
         // the revision; the date it names itself, else that of the file, which the caller keeps for
         // as long as the content stays: saving a file again must publish nothing.
-        let mut dates = [object, &definition]
+        let exported = object.raw("api").and_then(|api| Object::parse(api).ok());
+        let mut dates = [Some(object), exported.as_ref(), Some(&definition)]
             .into_iter()
+            .flatten()
             .flat_map(|o| ["deployedAt", "updatedAt"].map(|name| o.date(name).ok().flatten()));
         let deployed_at = dates.find_map(|date| date).unwrap_or(self.modified);
         let hash = Sha256::digest(body.as_bytes());

@@ -4,6 +4,7 @@
 //! are spelt as JSON spells them; everything else is text, dates and `yes` too. Depth, nodes and
 //! the size of the result are bounded, so neither nesting nor aliases can exhaust memory.
 
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
@@ -22,6 +23,8 @@ const JSON_MAX: usize = 16 << 20;
 pub(super) struct Node {
     pub(super) line: u32,
     pub(super) value: Value,
+    /// How many levels of arrays and objects it has, aliases spelt out.
+    depth: usize,
 }
 
 #[derive(Debug)]
@@ -40,11 +43,15 @@ struct Open {
     value: Value,
     /// A member's name that still waits for its value.
     name: Option<String>,
+    /// The names of the members so far.
+    names: HashSet<String>,
+    /// The depth of the deepest value inside.
+    below: usize,
 }
 
 /// Reads the one document in `text`.
 pub(super) fn parse(text: &str) -> Result<Rc<Node>, Fault> {
-    let mut reader = Reader { anchors: Vec::new(), open: Vec::new(), root: None, nodes: 0 };
+    let mut reader = Reader { anchors: BTreeMap::new(), open: Vec::new(), root: None, nodes: 0 };
     for step in Parser::new_from_str(text) {
         let (event, span) = step.map_err(|e| {
             Fault::at(e.marker().line(), format!("{} (column {})", e.info(), e.marker().col() + 1))
@@ -57,7 +64,7 @@ pub(super) fn parse(text: &str) -> Result<Rc<Node>, Fault> {
 
 struct Reader {
     /// Anchored nodes by the number that the parser gives them.
-    anchors: Vec<(usize, Rc<Node>)>,
+    anchors: BTreeMap<usize, Rc<Node>>,
     open: Vec<Open>,
     root: Option<Rc<Node>>,
     nodes: usize,
@@ -85,17 +92,21 @@ impl Reader {
                     return self.name(text.into_owned());
                 }
                 let value = if plain { scalar(&text)? } else { quoted(&text) };
-                self.add(Node { line, value: Value::Scalar(value) }.into(), anchor)
+                self.add(Node { line, value: Value::Scalar(value), depth: 0 }.into(), anchor)
             }
             Event::SequenceStart(anchor, _) => self.begin(line, anchor, Value::List(Vec::new())),
             Event::MappingStart(anchor, _) => self.begin(line, anchor, Value::Map(Vec::new())),
             Event::SequenceEnd | Event::MappingEnd => {
                 let open = self.open.pop().ok_or("unbalanced")?;
-                self.add(Node { line: open.line, value: open.value }.into(), open.anchor)
+                // Aliases may make it deeper than it was written.
+                let depth = open.below + 1;
+                if depth > DEPTH_MAX {
+                    return Err(format!("nested deeper than {DEPTH_MAX} levels"));
+                }
+                self.add(Node { line: open.line, value: open.value, depth }.into(), open.anchor)
             }
             Event::Alias(anchor) => {
-                let found = self.anchors.iter().find(|(id, _)| *id == anchor);
-                let node = found.map(|(_, node)| Rc::clone(node));
+                let node = self.anchors.get(&anchor).map(Rc::clone);
                 self.add(node.ok_or("an alias to a value that is not yet at its end")?, 0)
             }
             _ => Ok(()),
@@ -110,32 +121,31 @@ impl Reader {
         if waits.is_some_and(|o| matches!(o.value, Value::Map(_)) && o.name.is_none()) {
             return Err("the name of a member should be text".into());
         }
-        self.open.push(Open { line, anchor, value, name: None });
+        self.open.push(Open { line, anchor, value, name: None, names: HashSet::new(), below: 0 });
         Ok(())
     }
 
     fn name(&mut self, name: String) -> Result<(), String> {
-        let Some(Open { value: Value::Map(members), name: waits, .. }) = self.open.last_mut()
-        else {
-            unreachable!("only an open map waits for a name");
-        };
-        if name != "<<" && members.iter().any(|(known, _)| *known == name) {
+        let open = self.open.last_mut().expect("only an open map waits for a name");
+        if name != "<<" && !open.names.insert(name.clone()) {
             return Err(format!("`{name}` stands here twice"));
         }
-        *waits = Some(name);
+        open.name = Some(name);
         Ok(())
     }
 
     fn add(&mut self, node: Rc<Node>, anchor: usize) -> Result<(), String> {
         if anchor != 0 {
-            self.anchors.retain(|(id, _)| *id != anchor);
-            self.anchors.push((anchor, Rc::clone(&node)));
+            self.anchors.insert(anchor, Rc::clone(&node));
+        }
+        if let Some(open) = self.open.last_mut() {
+            open.below = open.below.max(node.depth);
         }
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open { value: Value::List(items), .. }) => items.push(node),
-            Some(Open { value: Value::Map(members), name, .. }) => match name.take() {
-                Some(name) if name == "<<" => merge(members, &node)?,
+            Some(Open { value: Value::Map(members), name, names, .. }) => match name.take() {
+                Some(name) if name == "<<" => merge(members, names, &node, &mut self.nodes)?,
                 Some(name) => members.push((name, node)),
                 None => return Err("the name of a member should be text".into()),
             },
@@ -145,19 +155,28 @@ impl Reader {
     }
 }
 
-/// Takes in the members of other maps that are not there already.
-fn merge(members: &mut Vec<(String, Rc<Node>)>, node: &Node) -> Result<(), String> {
+/// Takes in the members of other maps that are not there already. Each one counts as a value.
+fn merge(
+    members: &mut Vec<(String, Rc<Node>)>,
+    names: &mut HashSet<String>,
+    node: &Node,
+    nodes: &mut usize,
+) -> Result<(), String> {
     match &node.value {
         Value::Map(others) => {
+            *nodes += others.len();
+            if *nodes > NODES_MAX {
+                return Err(format!("more than {NODES_MAX} values in one file"));
+            }
             for (name, value) in others {
-                if !members.iter().any(|(known, _)| known == name) {
+                if names.insert(name.clone()) {
                     members.push((name.clone(), Rc::clone(value)));
                 }
             }
             Ok(())
         }
-        Value::List(nodes) if nodes.iter().all(|n| matches!(n.value, Value::Map(_))) => {
-            nodes.iter().try_for_each(|node| merge(members, node))
+        Value::List(list) if list.iter().all(|n| matches!(n.value, Value::Map(_))) => {
+            list.iter().try_for_each(|node| merge(members, names, node, nodes))
         }
         _ => Err("`<<` should be a map, or a list of maps".into()),
     }
@@ -191,8 +210,7 @@ impl Node {
         Ok(out)
     }
 
-    // Recursion is bounded by `DEPTH_MAX`, squared at most: an alias may sit at the deepest level
-    // of the node it repeats. The bound on the output ends it long before.
+    // Recursion is bounded by `DEPTH_MAX`: every node's depth was checked as it was closed.
     fn write(&self, out: &mut String) -> Result<(), ()> {
         if out.len() > JSON_MAX {
             return Err(());
@@ -251,6 +269,12 @@ mod tests {
     }
 
     #[test]
+    fn what_a_map_says_itself_counts_before_what_it_merges() {
+        let expected = r#"{"a":{"x":1,"y":2},"b":{"x":9,"y":2}}"#;
+        assert_eq!(json("a: &a {x: 1, y: 2}\nb: {x: 9, <<: *a}\n").unwrap(), expected);
+    }
+
+    #[test]
     fn faults_name_their_line() {
         let line = |text: &str| json(text).unwrap_err().line;
         assert_eq!(line("a: 1\nb: 2\na: 3\n"), 3);
@@ -263,13 +287,22 @@ mod tests {
 
     #[test]
     fn depth_and_aliases_are_bounded() {
+        // Nesting within a line has a bound of the scanner's own.
         let deep = json(&"[".repeat(100_000)).unwrap_err();
-        assert!(deep.reason.contains("nested deeper"), "{deep:?}");
+        assert!(deep.reason.contains("recursion limit"), "{deep:?}");
+        let lines = (0..200).map(|n| format!("{}a:\n", " ".repeat(n)));
+        let deep = json(&lines.collect::<String>()).unwrap_err();
+        assert!(deep.reason.contains("nested deeper") && deep.line == 101, "{deep:?}");
         let mut bomb = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol]\n");
         for n in 1..12 {
             let aliases = vec![format!("*a{}", n - 1); 8].join(", ");
             bomb += &format!("a{n}: &a{n} [{aliases}]\n");
         }
         assert!(json(&bomb).unwrap_err().reason.contains("aliases"));
+        // Each line is shallow; aliases of aliases are not.
+        let chain = (1..100_000).map(|n| format!("a{n}: &a{n} [[*a{}]]\n", n - 1));
+        let chain = String::from("a0: &a0 [x]\n") + &chain.collect::<String>();
+        let deep = json(&chain).unwrap_err();
+        assert!(deep.reason.contains("nested deeper") && deep.line < 60, "{deep:?}");
     }
 }

@@ -114,7 +114,9 @@ impl<'a> Pass<'a> {
         }
         // Of these, only what is wrong with them is of interest.
         for table in [Table::Environments, Table::Organizations, Table::Installation] {
-            self.rows.slots(table).for_each(|(id, slot)| drop(self.body(id, slot)));
+            for (id, slot) in self.rows.slots(table) {
+                self.body(id, slot);
+            }
         }
         for (bad, origin) in &self.rows.nameless {
             self.quarantine(bad.kind, bad.key.clone(), origin.place(None), bad.reason.clone());

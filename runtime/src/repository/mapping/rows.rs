@@ -11,15 +11,22 @@ use super::json::Object;
 
 /// A table or collection of the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
 pub enum Table {
+    /// Environments: names and organization.
     Environments,
+    /// Organizations: names.
     Organizations,
+    /// The installation, of which there is one.
     Installation,
+    /// Licences of organizations.
     Licenses,
+    /// Host names of environments.
     AccessPoints,
+    /// The newest event of each item that is deployed by events: APIs, dictionaries and so on.
     EventsLatest,
+    /// Subscriptions.
     Subscriptions,
+    /// API keys.
     Keys,
 }
 
@@ -359,7 +366,6 @@ fn event(row: &Object<'_>, id: &str, bad: &mut BadRow) -> Result<Event, String> 
         Some(text) if *kind == Kind::API => Payload::Api(api_payload(&text)?),
         Some(text) => Payload::Text(text.into_owned().into_boxed_str()),
     };
-    // For a group of which only the undeployment is known, the payload would say no more than this.
     Ok(Event {
         kind: Some(*kind),
         entity,
