@@ -135,9 +135,11 @@ int main(int argc, char **argv) {
     if (result != ZONE_SYNC_OK) {
         return fail("start", result);
     }
+    /* The status tells why a node is not ready, so it is printed in any case. */
     result = zone_sync_wait_ready(node, 10000);
+    zone_sync_result_t printed = print_status(node);
     if (result == ZONE_SYNC_OK) {
-        result = print_status(node);
+        result = printed;
     }
     if (result == ZONE_SYNC_OK) {
         result = print_position(node);

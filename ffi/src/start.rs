@@ -1,12 +1,9 @@
 //! From a configuration to a running node: the one place that knows how.
 
-use std::fs::File;
-use std::io::Read;
+use std::path::PathBuf;
 
 use zonesync::ZoneSync;
-
-/// The most bytes that a configuration file may have.
-const CONFIG_MAX: u64 = 4 << 20;
+use zonesync::config::{self, Settings, Sources};
 
 /// Where the configuration is.
 #[derive(Clone, Copy, Debug)]
@@ -35,42 +32,51 @@ pub(crate) enum Refused {
     Start(String),
 }
 
-/// Starts a node from a configuration.
+/// Starts a node from a configuration, over which the environment of the process stands.
 pub(crate) fn start(source: Source<'_>) -> Result<Started, Refused> {
+    let mut sources = Sources::of_process("");
     match source {
-        Source::Text(text) => launch(text),
-        Source::Path(path) => launch(&read(path)?),
+        Source::Text(text) => sources.text = Some(("configuration".to_owned(), text.to_owned())),
+        // One file, whose name may have a comma.
+        Source::Path(path) => sources.files = vec![PathBuf::from(path)],
     }
+    let loaded = config::load(&sources).map_err(|error| Refused::Config(error.to_string()))?;
+    let sync = launch(&loaded.settings)?;
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    Ok(Started { sync, warnings: warnings.join("\n") })
 }
 
-fn launch(_text: &str) -> Result<Started, Refused> {
-    Err(Refused::Start("this build cannot start a node from a configuration".to_owned()))
-}
-
-fn read(path: &str) -> Result<String, Refused> {
-    let refuse = |why: &dyn std::fmt::Display| Refused::Config(format!("{path}: {why}"));
-    let file = File::open(path).map_err(|error| refuse(&error))?;
-    let mut text = String::new();
-    let length =
-        file.take(CONFIG_MAX + 1).read_to_string(&mut text).map_err(|error| refuse(&error))?;
-    if length as u64 > CONFIG_MAX {
-        return Err(refuse(&format_args!("larger than {CONFIG_MAX} bytes")));
-    }
-    Ok(text)
+fn launch(settings: &Settings) -> Result<ZoneSync, Refused> {
+    ZoneSync::start(settings).map_err(|error| Refused::Start(error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_file_that_cannot_be_read_is_named() {
-        let refused = |path| match start(Source::Path(path)).unwrap_err() {
+    fn refused(source: Source<'_>) -> String {
+        match start(source).unwrap_err() {
             Refused::Config(message) => message,
             other => panic!("{other:?}"),
-        };
-        let message = refused("/nowhere/gravitee.yml");
-        assert!(message.starts_with("/nowhere/gravitee.yml: No such file"), "{message}");
-        assert_eq!(refused("/dev/zero"), "/dev/zero: larger than 4194304 bytes");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let message = refused(Source::Path("/nowhere/a,b.yml"));
+        assert!(message.contains("/nowhere/a,b.yml"), "{message}");
+        assert!(message.contains("No such file"), "{message}");
+        // Endless, and read no further than a configuration may be long.
+        assert!(refused(Source::Path("/dev/zero")).contains("/dev/zero"));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let text = "zonesync:\n  zone: 'a b'\n  poll: never\n  store: memory\n";
+        let message = refused(Source::Text(text));
+        for wanted in ["zonesync.zone (configuration:2)", "zonesync.poll (configuration:3)"] {
+            assert!(message.contains(wanted), "{message}");
+        }
+        assert!(message.lines().count() >= 2, "{message}");
     }
 }

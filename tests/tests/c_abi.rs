@@ -57,8 +57,8 @@ fn a_forked_child_is_told() {
 
 #[test]
 fn the_example_runs_as_c_and_as_cpp() {
-    for program in [Program::c("bindings/c/example.c"), Program::cpp("bindings/c/example.c")] {
-        let program = program.compile();
+    let programs = [Program::c("bindings/c/example.c"), Program::cpp("bindings/c/example.c")];
+    for program in programs.map(|program| program.compile()) {
         let folder = Folder::new();
         let output = run(&program, &[folder.path().to_str().unwrap(), "api-1", "key-1"]);
         let text = String::from_utf8(output.stdout).unwrap();
@@ -72,10 +72,14 @@ fn the_example_runs_as_c_and_as_cpp() {
 #[test]
 fn the_example_says_what_is_wrong_with_its_configuration() {
     let program = Program::c("bindings/c/example.c").compile();
+    let folder = Folder::new();
     let mut command = Command::new(program);
-    let output = finish(command.arg("/nowhere/at/all"));
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("start: "), "{output:?}");
+    // A variable stands over what the program wrote itself.
+    let output = finish(command.arg(folder.path()).env("gravitee_zonesync_poll", "never"));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("zonesync.poll (variable gravitee_zonesync_poll)"), "{text}");
+    assert!(text.ends_with("start: the configuration cannot be used\n"), "{text}");
 }
 
 /// The loader finds the library by this name, whatever the file is called.
