@@ -32,4 +32,5 @@ pub mod format;
 pub mod history;
 pub mod id;
 pub mod removal;
+pub mod table;
 pub mod time;
