@@ -85,6 +85,7 @@ where
     Merge {
         old: Ordered::new(old.into_iter(), Side::Old),
         new: Ordered::new(new.into_iter(), Side::New),
+        order: None,
     }
 }
 
@@ -92,6 +93,8 @@ where
 pub struct Merge<O: Iterator, N: Iterator> {
     old: Ordered<O>,
     new: Ordered<N>,
+    /// How the first items compare, where that is known already.
+    order: Option<Ordering>,
 }
 
 impl<O, N> Iterator for Merge<O, N>
@@ -122,10 +125,23 @@ where
                 (None, None) => return Ok(None),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (Some(old), Some(new)) => old.key().cmp(&new.key()),
+                (Some(old), Some(new)) => self.order.unwrap_or_else(|| old.key().cmp(&new.key())),
             };
-            let old = if order.is_le() { self.old.take()? } else { None };
-            let new = if order.is_ge() { self.new.take()? } else { None };
+            let old = if order.is_le() { self.old.take() } else { None };
+            let new = if order.is_ge() { self.new.take() } else { None };
+            self.order = match (self.old.first(), self.new.first()) {
+                (Some(old), Some(new)) => Some(old.key().cmp(&new.key())),
+                _ => None,
+            };
+            if let Some(old) = &old {
+                self.old.check(old)?;
+            }
+            // Where both sides agree before and after, one of them speaks for both: most steps of
+            // most differences then compare twice and not three times.
+            let agree = order.is_eq() && self.order == Some(Ordering::Equal);
+            if let Some(new) = new.as_ref().filter(|_| !agree) {
+                self.new.check(new)?;
+            }
             return Ok(match (old, new) {
                 (Some(old), Some(new)) if old.version() == new.version() => continue,
                 (Some(old), Some(new)) => Some(Difference::Changed(old, new)),
@@ -136,7 +152,7 @@ where
     }
 }
 
-/// One side: its first item, which was compared with the one before it.
+/// One side, with its first item.
 struct Ordered<I: Iterator> {
     items: I,
     side: Side,
@@ -159,17 +175,22 @@ impl<I: Iterator<Item: Item>> Ordered<I> {
         self.first.as_ref()
     }
 
-    /// Takes the first item, once the one behind it was found to be above it.
-    fn take(&mut self) -> Result<Option<I::Item>, OutOfOrder> {
-        let Some(first) = self.first.take() else { return Ok(None) };
+    /// Takes the first item; the one behind it is to be checked next.
+    fn take(&mut self) -> Option<I::Item> {
+        let first = self.first.take()?;
         self.index += 1;
-        if let Some(next) = self.items.next() {
-            if next.key() <= first.key() {
-                return Err(OutOfOrder { side: self.side, index: self.index });
+        self.first = self.items.next();
+        Some(first)
+    }
+
+    /// Says whether the first item is above the one before it.
+    fn check(&self, before: &I::Item) -> Result<(), OutOfOrder> {
+        match &self.first {
+            Some(first) if first.key() <= before.key() => {
+                Err(OutOfOrder { side: self.side, index: self.index })
             }
-            self.first = Some(next);
+            _ => Ok(()),
         }
-        Ok(Some(first))
     }
 }
 
