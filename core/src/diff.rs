@@ -105,7 +105,7 @@ where
     type Item = Result<Difference<O::Item, N::Item>, OutOfOrder>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let difference = self.step().transpose();
+        let difference = self.step();
         if let Some(Err(_)) = difference {
             (self.old.begun, self.old.first) = (true, None);
             (self.new.begun, self.new.first) = (true, None);
@@ -119,10 +119,10 @@ where
     O: Iterator<Item: Item>,
     N: Iterator<Item: Item<Key = <O::Item as Item>::Key>>,
 {
-    fn step(&mut self) -> Result<Option<Difference<O::Item, N::Item>>, OutOfOrder> {
+    fn step(&mut self) -> Option<<Self as Iterator>::Item> {
         loop {
             let order = match (self.old.first(), self.new.first()) {
-                (None, None) => return Ok(None),
+                (None, None) => return None,
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (Some(old), Some(new)) => self.order.unwrap_or_else(|| old.key().cmp(&new.key())),
@@ -133,21 +133,20 @@ where
                 (Some(old), Some(new)) => Some(old.key().cmp(&new.key())),
                 _ => None,
             };
-            if let Some(old) = &old {
-                self.old.check(old)?;
+            // Where both sides come to the same key, one of them shows for both that it rose: most
+            // steps then compare twice and not three times.
+            let agree = self.order == Some(Ordering::Equal);
+            let rose = self.old.check(old.as_ref());
+            let rose = rose.and_then(|()| self.new.check(new.as_ref().filter(|_| !agree)));
+            if let Err(error) = rose {
+                return Some(Err(error));
             }
-            // Where both sides agree before and after, one of them speaks for both: most steps of
-            // most differences then compare twice and not three times.
-            let agree = order.is_eq() && self.order == Some(Ordering::Equal);
-            if let Some(new) = new.as_ref().filter(|_| !agree) {
-                self.new.check(new)?;
-            }
-            return Ok(match (old, new) {
+            return match (old, new) {
                 (Some(old), Some(new)) if old.version() == new.version() => continue,
-                (Some(old), Some(new)) => Some(Difference::Changed(old, new)),
-                (Some(old), None) => Some(Difference::Removed(old)),
-                (None, new) => new.map(Difference::Added),
-            });
+                (Some(old), Some(new)) => Some(Ok(Difference::Changed(old, new))),
+                (Some(old), None) => Some(Ok(Difference::Removed(old))),
+                (None, new) => new.map(|new| Ok(Difference::Added(new))),
+            };
         }
     }
 }
@@ -183,10 +182,10 @@ impl<I: Iterator<Item: Item>> Ordered<I> {
         Some(first)
     }
 
-    /// Says whether the first item is above the one before it.
-    fn check(&self, before: &I::Item) -> Result<(), OutOfOrder> {
-        match &self.first {
-            Some(first) if first.key() <= before.key() => {
+    /// Says whether the first item is above the one `before` it, if both are there.
+    fn check(&self, before: Option<&I::Item>) -> Result<(), OutOfOrder> {
+        match (before, &self.first) {
+            (Some(before), Some(first)) if first.key() <= before.key() => {
                 Err(OutOfOrder { side: self.side, index: self.index })
             }
             _ => Ok(()),
