@@ -1,5 +1,8 @@
 //! What the tests share.
 
+pub mod alloc;
+pub mod data;
+
 use std::path::{Path, PathBuf};
 
 /// Finds recorded data of real gateways, which is not part of the project.
