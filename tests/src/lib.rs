@@ -2,6 +2,7 @@
 
 pub mod alloc;
 pub mod clock;
+pub mod data;
 pub mod store_suite;
 
 use std::path::{Path, PathBuf};
