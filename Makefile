@@ -3,11 +3,21 @@
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo
+.PHONY: help build demo test bench
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST)
 
-demo: ## Show a zone of three nodes at work, with timings.
-	cargo build --release --quiet --package zonesync --bin zonesync
-	$(TARGET)/release/zonesync demo
+build: ## Build the command line and the C library for use, into target/release.
+	cargo build --release --locked --package zonesync --package zonesync-ffi
+
+demo: ## Show a zone of three nodes at work, with timings. ARGS=--fast for a short one.
+	cargo build --release --locked --quiet --package zonesync --bin zonesync
+	$(TARGET)/release/zonesync demo $(ARGS)
+
+test: ## Run every test there is; PARTS="format lint" runs some.
+	tests/run.sh $(PARTS)
+
+bench: ## Measure; SIZE=small takes seconds, FIGURE=name measures one.
+	SIZE=$(SIZE) cargo bench --locked --quiet --package zonesync-tests \
+	  $(if $(FIGURE),--bench $(subst -,_,$(FIGURE)),--benches)
