@@ -177,7 +177,8 @@ fn a_node_answers_follows_its_files_and_stops_cleanly() {
     place.start();
 
     let apis = place.ask(&["list", "API", "--json"]);
-    let ids: Vec<Value> = apis.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids: Vec<Value> =
+        apis.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(ids.iter().any(|api| api["id"] == API), "{}", apis.out);
     assert_eq!(place.ask(&["get", "API", API]).code, 0);
     let found = place.ask(&["lookup", API, "--key", KEY]);
@@ -255,11 +256,13 @@ fn two_nodes_never_share_a_socket() {
 fn a_bad_configuration_gives_2_and_all_its_problems() {
     let place = Place::new();
     let path = place.folder.join("gravitee.yml");
-    let text = "management:\n  type: directory\nzonesync:\n  zone: not a name\n  poll: never\n  pol: 1s\n";
+    let text =
+        "management:\n  type: directory\nzonesync:\n  zone: not a name\n  poll: never\n  pol: 1s\n";
     fs::write(&path, text).unwrap();
     let run = finish(command().arg("run").arg("--config").arg(&path));
     assert_eq!(run.code, 2, "{}", run.err);
-    for problem in ["management.directory.path", "zonesync.zone", "zonesync.poll", "zonesync.pol "] {
+    for problem in ["management.directory.path", "zonesync.zone", "zonesync.poll", "zonesync.pol "]
+    {
         assert!(run.err.contains(problem), "{problem} in\n{}", run.err);
     }
     assert!(run.err.contains("gravitee.yml:5"), "says where: {}", run.err);
