@@ -87,8 +87,9 @@ impl Board {
 impl Facts {
     /// Takes in what a step had to say of the systems it asked.
     pub(super) fn note(&mut self, notes: Notes, now: WallTime) {
-        link(&mut self.store, notes.store_answered, notes.store_error, now);
-        link(&mut self.repository, notes.repository_answered, notes.repository_error, now);
+        link("store", &mut self.store, notes.store_answered, notes.store_error, now);
+        let (answered, error) = (notes.repository_answered, notes.repository_error);
+        link("repository", &mut self.repository, answered, error, now);
         if notes.repository_answered {
             self.counters.reads += 1;
         }
@@ -119,13 +120,20 @@ impl Facts {
     }
 }
 
-fn link(link: &mut Link, answered: bool, error: Option<String>, now: WallTime) {
-    if let Some(error) = error {
+/// Moves a link on, and logs it when it goes down, comes back, or has something new to say.
+fn link(name: &str, link: &mut Link, answered: bool, error: Option<String>, now: WallTime) {
+    if error.is_some() {
+        if link.error != error {
+            let error = error.as_deref().unwrap_or_default();
+            tracing::warn!(error, "{name} does not answer");
+        }
         link.state = LinkState::Down;
-        link.error = Some(error);
+        link.error = error;
     } else if answered {
+        if link.error.take().is_some() {
+            tracing::info!("{name} answers again");
+        }
         link.state = LinkState::Up;
-        link.error = None;
         link.last_answer = Some(now);
     }
 }
