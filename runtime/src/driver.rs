@@ -47,6 +47,7 @@ pub(crate) enum Request {
 }
 
 /// What the driver waits for.
+#[expect(clippy::large_enum_variant, reason = "one at a time, never kept")]
 enum Signal {
     Lease(LeaseOutcome),
     Step(Option<(Work, Outcome, Notes)>),
@@ -134,10 +135,10 @@ impl Driver {
         let now = self.tools.runtime.now();
         self.node.handle_timeout(now);
         self.tell();
-        if self.lease.is_none() {
-            if let Some(command) = self.node.poll_lease() {
-                self.lease = Some(self.begin_lease(command));
-            }
+        if self.lease.is_none()
+            && let Some(command) = self.node.poll_lease()
+        {
+            self.lease = Some(self.begin_lease(command));
         }
         if let Some(mut work) = self.work.take() {
             if std::mem::take(&mut self.discard) {
@@ -218,19 +219,19 @@ impl Driver {
             if let Some(outcome) = poll_slot(lease, context) {
                 return Poll::Ready(Signal::Lease(outcome));
             }
-            if let Some(ended) = &mut ended {
-                if let Poll::Ready(done) = ended.poll(context) {
-                    return Poll::Ready(Signal::Step(done.ok()));
-                }
+            if let Some(ended) = &mut ended
+                && let Poll::Ready(done) = ended.poll(context)
+            {
+                return Poll::Ready(Signal::Step(done.ok()));
             }
             if let Poll::Ready(request) = request.poll(context) {
                 return Poll::Ready(Signal::Request(request.ok()));
             }
-            if let Some((_, watch)) = store {
-                if let Poll::Ready(moved) = watch.poll(context) {
-                    *store = None;
-                    return Poll::Ready(if moved { Signal::StoreMoved } else { Signal::Time });
-                }
+            if let Some((_, watch)) = store
+                && let Poll::Ready(moved) = watch.poll(context)
+            {
+                *store = None;
+                return Poll::Ready(if moved { Signal::StoreMoved } else { Signal::Time });
             }
             if poll_slot(repository, context).is_some() {
                 return Poll::Ready(Signal::RepositoryChanged);
@@ -329,10 +330,10 @@ impl Driver {
             Outcome::StoreFailed => self.node.handle_step_failure(now),
         }
         // A position can move although nothing changes: a term was opened, a store was restored.
-        if let Some(held) = self.node.held() {
-            if held.position != work.writer.view().position() {
-                work.writer.move_to(held.position);
-            }
+        if let Some(held) = self.node.held()
+            && held.position != work.writer.view().position()
+        {
+            work.writer.move_to(held.position);
         }
         self.board.update(|facts| {
             facts.note(notes, wall);

@@ -19,6 +19,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// Draws a number.
+    #[expect(clippy::should_implement_trait, reason = "drawn one at a time, without an end")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

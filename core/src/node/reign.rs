@@ -127,10 +127,10 @@ impl Node {
     /// Begins the take-over again from the head, in the same term: nothing was published yet, or
     /// what was stands.
     pub(super) fn restart_reign(&mut self) {
-        if let Some(reign) = &mut self.reign {
-            if reign.acknowledged == Position::START {
-                reign.stage = Stage::Looking;
-            }
+        if let Some(reign) = &mut self.reign
+            && reign.acknowledged == Position::START
+        {
+            reign.stage = Stage::Looking;
         }
     }
 
