@@ -19,8 +19,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// Draws a number.
-    #[expect(clippy::should_implement_trait, reason = "drawn one at a time, without an end")]
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,12 +29,12 @@ impl Random {
 
     /// Draws a number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        ((u128::from(self.next()) * end as u128) >> 64) as usize
+        ((u128::from(self.draw()) * end as u128) >> 64) as usize
     }
 
     /// Draws a UUID.
     pub fn uuid(&mut self) -> String {
-        let (a, b) = (self.next(), self.next());
+        let (a, b) = (self.draw(), self.draw());
         let (mid, low) = ((a >> 16) & 0xffff, a & 0xfff);
         let (variant, rest) = (0x8000 | (b >> 48) & 0x3fff, b & 0xffff_ffff_ffff);
         format!("{:08x}-{mid:04x}-4{low:03x}-{variant:04x}-{rest:012x}", a >> 32)
@@ -93,7 +92,7 @@ impl Data {
             subscription: random.uuid(),
             key_id: random.uuid(),
             key: random.uuid(),
-            seed: random.next(),
+            seed: random.draw(),
         });
         let pairs = pairs.collect();
         Self { apis, plans, pairs }
