@@ -5,6 +5,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help build demo test bench
 
+# A figure has the name of its bench; the list of benches is that of tests/Cargo.toml.
+BENCHES = $(shell sed -n '/^\[\[bench\]\]/,/^name/s/^name = "\(.*\)"/\1/p' tests/Cargo.toml)
+FIGURES = $(or $(subst -,_,$(FIGURE)),$(filter-out soak,$(BENCHES)))
+
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST)
 
@@ -18,6 +22,5 @@ demo: ## Show a zone of three nodes at work, with timings. ARGS=--fast for a sho
 test: ## Run every test there is; PARTS="format lint" runs some.
 	tests/run.sh $(PARTS)
 
-bench: ## Measure; SIZE=small takes seconds, FIGURE=name measures one.
-	SIZE=$(SIZE) cargo bench --locked --quiet --package zonesync-tests \
-	  $(if $(FIGURE),--bench $(subst -,_,$(FIGURE)),--benches)
+bench: ## Measure all figures, or FIGURE=name alone. SIZE=small takes seconds.
+	@cargo bench --locked --quiet --package zonesync-tests $(FIGURES:%=--bench %)
