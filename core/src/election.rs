@@ -83,3 +83,6 @@ pub struct Report {
     /// The snapshot that it is reading and that must not be trimmed.
     pub reading: Option<Position>,
 }
+
+#[cfg(test)]
+mod tests;
