@@ -22,8 +22,7 @@ use std::task::{Context, Poll};
 use async_channel::Receiver;
 use futures_lite::FutureExt;
 use tracing::Instrument;
-use zonesync_core::election::{Loss, Role};
-use zonesync_core::id::Position;
+use zonesync_core::election::{Loss, Role, Seen};
 use zonesync_core::node::{Event, LogSeen, Node, Step};
 use zonesync_core::removal::Token;
 use zonesync_core::time::Duration;
@@ -68,7 +67,7 @@ pub(crate) struct Driver {
     work: Option<Work>,
     lease: Option<Wait<LeaseOutcome>>,
     step: Option<Receiver<(Work, Outcome, Notes)>>,
-    store_watch: Option<(Position, Wait<bool>)>,
+    store_watch: Option<(Seen, Wait<bool>)>,
     repository_watch: Option<Wait<()>>,
     confirmed: Option<Token>,
     discard: bool,
@@ -178,9 +177,13 @@ impl Driver {
 
     /// Keeps the watches on store and repository as the node wants them.
     fn watch(&mut self) {
-        let seen = self.node.watching();
-        if seen != self.store_watch.as_ref().map(|(seen, _)| *seen) {
-            self.store_watch = seen.map(|seen| (seen, self.watch_store(seen)));
+        // A node that is busy looks again by itself; the wait goes on until it names other things.
+        match self.node.watching() {
+            Some(seen) if self.store_watch.as_ref().is_none_or(|(old, _)| *old != seen) => {
+                self.store_watch = Some((seen, self.watch_store(seen)));
+            }
+            None if self.node.role() == Role::Primary => self.store_watch = None,
+            _ => {}
         }
         if !self.node.watches_repository() {
             self.repository_watch = None;
@@ -192,7 +195,7 @@ impl Driver {
         }
     }
 
-    fn watch_store(&self, seen: Position) -> Wait<bool> {
+    fn watch_store(&self, seen: Seen) -> Wait<bool> {
         let (store, runtime, poll) =
             (self.tools.store.clone(), self.tools.runtime.clone(), self.poll);
         Box::pin(async move {
@@ -308,8 +311,8 @@ impl Driver {
                 self.node.handle_log(now, seen);
             }
             Outcome::Applied(applied, held) => {
-                counted.applied = applied.len() as u64;
-                self.node.handle_applied(now, &applied, held);
+                counted.applied = applied;
+                self.node.handle_applied(now, held);
             }
             Outcome::Loaded(loaded) => {
                 let loaded = loaded.map(|loaded| *loaded);
