@@ -1,8 +1,11 @@
 //! What the tests share.
 
 pub mod alloc;
+pub mod bench;
 pub mod clock;
+pub mod figure;
 pub mod store_suite;
+pub mod stream;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,0 +1,135 @@
+//! What benches of a whole zone share: nodes over one embedded store and one [`Stream`].
+//!
+//! Each node has a runtime of its own, as a process would have, with the two threads that a node
+//! starts by default.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zonesync::core::election::Role;
+use zonesync::core::id::Epoch;
+use zonesync::runtime::{Runtime, Smol};
+use zonesync::store::memory::{MemoryOptions, MemoryStore};
+use zonesync::{Options, Parts, ZoneSync};
+
+use crate::figure::{self, Goal, Times};
+use crate::stream::Stream;
+
+/// A zone of several nodes in this process.
+#[derive(Debug)]
+pub struct Zone {
+    /// The zone's store.
+    pub store: MemoryStore,
+    /// What the primary reads.
+    pub stream: Stream,
+    options: Options,
+    nodes: Vec<Arc<ZoneSync>>,
+    /// When a position of each epoch was first seen in the state of some node.
+    begun: Arc<Mutex<BTreeMap<Epoch, Instant>>>,
+}
+
+impl Zone {
+    /// Starts `count` nodes and waits until all are in sync.
+    pub fn start(count: usize, stream: Stream, options: Options) -> Self {
+        let clock: Arc<dyn Runtime> = Arc::new(Smol::new(1).expect("a thread can be started"));
+        let name = "bench".parse().expect("a good name");
+        let store = MemoryStore::new(name, clock, MemoryOptions::default());
+        let (nodes, begun) = (Vec::new(), Arc::default());
+        let mut zone = Self { store, stream, options, nodes, begun };
+        zone.nodes = (0..count).map(|number| zone.node(number)).collect();
+        zone.wait_in_sync();
+        zone
+    }
+
+    fn node(&self, number: usize) -> Arc<ZoneSync> {
+        let node = ZoneSync::start_with(Parts {
+            zone: self.store.name().clone(),
+            node: format!("node-{number}").parse().expect("a good name"),
+            runtime: Arc::new(Smol::new(2).expect("threads can be started")),
+            store: Arc::new(self.store.clone()),
+            repository: Some(Arc::new(self.stream.reader())),
+            options: self.options.clone(),
+        });
+        let (state, begun) = (node.state().clone(), Arc::clone(&self.begun));
+        node.state().on_change(Box::new(move || {
+            let (now, epoch) = (Instant::now(), state.position().term.epoch);
+            begun.lock().expect("no hook panics").entry(epoch).or_insert(now);
+        }));
+        Arc::new(node)
+    }
+
+    /// Gives the nodes.
+    pub fn nodes(&self) -> &[Arc<ZoneSync>] {
+        &self.nodes
+    }
+
+    /// Starts a node again that was killed or stopped.
+    pub fn restart(&mut self, number: usize) {
+        self.nodes[number] = self.node(number);
+    }
+
+    /// Finds the primary.
+    pub fn primary(&self) -> Option<usize> {
+        self.nodes.iter().position(|node| node.status().role == Role::Primary)
+    }
+
+    /// Waits until there is a primary and all nodes hold the newest state.
+    pub fn wait_in_sync(&self) {
+        let all = || self.nodes.iter().all(|node| node.status().in_sync);
+        until("in sync", || self.primary().is_some() && all());
+    }
+
+    /// Ends the primary, without releasing anything or as it should be. Gives how long it took until
+    /// a node held a position of its successor, and which node was ended.
+    pub fn take_over(&self, kill: bool) -> (Duration, usize) {
+        let primary = self.primary().expect("somebody leads");
+        let node = Arc::clone(&self.nodes[primary]);
+        let epoch = node.state().position().term.epoch;
+        let begun = Instant::now();
+        // On a thread of its own, since a stop may return later than the successor publishes.
+        let ending = thread::spawn(move || if kill { node.kill() } else { node.stop() });
+        let found = Mutex::new(begun);
+        until("taken over", || {
+            let epochs = self.begun.lock().expect("no hook panics");
+            let next = epochs.range(epoch.next().expect("few epochs")..).next();
+            next.map(|(_, at)| *found.lock().expect("not shared") = *at).is_some()
+        });
+        ending.join().expect("a stop does not panic");
+        let at = *found.lock().expect("not shared");
+        (at - begun, primary)
+    }
+}
+
+/// Waits for something that must happen within two minutes.
+pub fn until(what: &str, done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{what}: not within two minutes");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Measures a figure of take-overs: 50 of them, or 3 if it is to be small.
+///
+/// A zone of three nodes with 1,000 subscriptions and their keys, at rest. The node that was ended
+/// is started again, and all are in sync, before the next round; rounds begin at random moments
+/// between two renewals of the lease.
+pub fn measure_take_overs(name: &str, kill: bool, bound_ms: f64) {
+    let options = Options { ttl: Duration::from_secs(3), ..Options::default() };
+    let mut zone = Zone::start(3, Stream::new(1_000, 1), options.clone());
+    let mut times = Vec::new();
+    for round in 0..figure::size(50, 3) {
+        // Steps of the golden ratio cover a span evenly.
+        let part = (f64::from(round) * 0.618_034).fract();
+        thread::sleep((options.ttl / 3).mul_f64(part));
+        let (time, ended) = zone.take_over(kill);
+        times.push(time);
+        zone.restart(ended);
+        zone.wait_in_sync();
+    }
+    let times = Times::new(times);
+    times.print_raw(name);
+    figure::print(name, times.longest(), "ms", Goal::AtMost, bound_ms);
+}
