@@ -9,13 +9,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use zonesync::core::election::Role;
-use zonesync::core::id::Epoch;
+use zonesync::core::id::{Epoch, Position};
 use zonesync::runtime::{Runtime, Smol};
+use zonesync::state::State;
 use zonesync::store::memory::{MemoryOptions, MemoryStore};
 use zonesync::{Options, Parts, ZoneSync};
 
 use crate::figure::{self, Goal, Times};
 use crate::stream::Stream;
+
+const NO_PANIC: &str = "no hook panics";
 
 /// A zone of several nodes in this process.
 #[derive(Debug)]
@@ -26,8 +29,30 @@ pub struct Zone {
     pub stream: Stream,
     options: Options,
     nodes: Vec<Arc<ZoneSync>>,
-    /// When a position of each epoch was first seen in the state of some node.
-    begun: Arc<Mutex<BTreeMap<Epoch, Instant>>>,
+    /// The states that the hooks of the nodes look at; emptied when a node is replaced, since a hook
+    /// lives as long as its state.
+    hooked: Vec<Arc<Mutex<Option<State>>>>,
+    begun: Arc<Mutex<BTreeMap<Epoch, Begun>>>,
+}
+
+/// The first position of an epoch that was seen in the state of some node, and when.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    at: Instant,
+    position: Position,
+}
+
+/// What a take-over showed.
+#[derive(Clone, Copy, Debug)]
+pub struct TakeOver {
+    /// The node that was ended.
+    pub ended: usize,
+    /// How long it took from there until some node held a position of the successor.
+    pub time: Duration,
+    /// Where the state of the ended node stood at last.
+    pub last: Position,
+    /// Where the successor began.
+    pub first: Position,
 }
 
 impl Zone {
@@ -36,8 +61,9 @@ impl Zone {
         let clock: Arc<dyn Runtime> = Arc::new(Smol::new(1).expect("a thread can be started"));
         let name = "bench".parse().expect("a good name");
         let store = MemoryStore::new(name, clock, MemoryOptions::default());
-        let (nodes, begun) = (Vec::new(), Arc::default());
-        let mut zone = Self { store, stream, options, nodes, begun };
+        let hooked = (0..count).map(|_| Arc::default()).collect();
+        let begun = Arc::default();
+        let mut zone = Self { store, stream, options, nodes: Vec::new(), hooked, begun };
         zone.nodes = (0..count).map(|number| zone.node(number)).collect();
         zone.wait_in_sync();
         zone
@@ -52,10 +78,15 @@ impl Zone {
             repository: Some(Arc::new(self.stream.reader())),
             options: self.options.clone(),
         });
-        let (state, begun) = (node.state().clone(), Arc::clone(&self.begun));
+        let (hooked, begun) = (Arc::clone(&self.hooked[number]), Arc::clone(&self.begun));
+        *hooked.lock().expect(NO_PANIC) = Some(node.state().clone());
         node.state().on_change(Box::new(move || {
-            let (now, epoch) = (Instant::now(), state.position().term.epoch);
-            begun.lock().expect("no hook panics").entry(epoch).or_insert(now);
+            let at = Instant::now();
+            let position = hooked.lock().expect(NO_PANIC).as_ref().map(State::position);
+            if let Some(position) = position {
+                let mut begun = begun.lock().expect(NO_PANIC);
+                begun.entry(position.term.epoch).or_insert(Begun { at, position });
+            }
         }));
         Arc::new(node)
     }
@@ -81,29 +112,37 @@ impl Zone {
         until("in sync", || self.primary().is_some() && all());
     }
 
-    /// Ends the primary, without releasing anything or as it should be. Gives how long it took until
-    /// a node held a position of its successor, and which node was ended.
-    pub fn take_over(&self, kill: bool) -> (Duration, usize) {
-        let primary = self.primary().expect("somebody leads");
-        let node = Arc::clone(&self.nodes[primary]);
+    /// Ends the primary, without releasing anything or as it should be, and waits for another.
+    pub fn take_over(&self, kill: bool) -> TakeOver {
+        let ended = self.primary().expect("somebody leads");
+        let node = Arc::clone(&self.nodes[ended]);
         let epoch = node.state().position().term.epoch;
-        let begun = Instant::now();
+        let next = epoch.next().expect("few epochs");
+        let at = Instant::now();
         // On a thread of its own, since a stop may return later than the successor publishes.
-        let ending = thread::spawn(move || if kill { node.kill() } else { node.stop() });
-        let found = Mutex::new(begun);
-        until("taken over", || {
-            let epochs = self.begun.lock().expect("no hook panics");
-            let next = epochs.range(epoch.next().expect("few epochs")..).next();
-            next.map(|(_, at)| *found.lock().expect("not shared") = *at).is_some()
+        let ending = thread::spawn(move || {
+            if kill {
+                node.kill()
+            } else {
+                node.stop()
+            }
+            node.state().position()
         });
-        ending.join().expect("a stop does not panic");
-        let at = *found.lock().expect("not shared");
-        (at - begun, primary)
+        let mut successor = None;
+        until("taken over", || {
+            let begun = self.begun.lock().expect(NO_PANIC);
+            successor = begun.range(next..).next().map(|(_, begun)| *begun);
+            successor.is_some()
+        });
+        let last = ending.join().expect("a stop does not panic");
+        let Begun { at: end, position: first } = successor.expect("it was just found");
+        *self.hooked[ended].lock().expect(NO_PANIC) = None;
+        TakeOver { ended, time: end - at, last, first }
     }
 }
 
 /// Waits for something that must happen within two minutes.
-pub fn until(what: &str, done: impl Fn() -> bool) {
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < Duration::from_secs(120), "{what}: not within two minutes");
@@ -124,7 +163,7 @@ pub fn measure_take_overs(name: &str, kill: bool, bound_ms: f64) {
         // Steps of the golden ratio cover a span evenly.
         let part = (f64::from(round) * 0.618_034).fract();
         thread::sleep((options.ttl / 3).mul_f64(part));
-        let (time, ended) = zone.take_over(kill);
+        let TakeOver { ended, time, .. } = zone.take_over(kill);
         times.push(time);
         zone.restart(ended);
         zone.wait_in_sync();

@@ -4,6 +4,8 @@ pub mod alloc;
 pub mod bench;
 pub mod clock;
 pub mod figure;
+pub mod process;
+pub mod promises;
 pub mod store_suite;
 pub mod stream;
 
