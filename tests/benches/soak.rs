@@ -10,7 +10,6 @@
 //! Prints `soak <what> <numbers> <held|missed>`, and fails if something was missed.
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
@@ -18,7 +17,8 @@ use std::time::{Duration, Instant};
 use zonesync::{Options, ZoneSync};
 use zonesync_tests::alloc::CountingAllocator;
 use zonesync_tests::bench::{TakeOver, Zone};
-use zonesync_tests::figure;
+use zonesync_tests::figure::{self, Times};
+use zonesync_tests::flow::Flow;
 use zonesync_tests::process;
 use zonesync_tests::promises::{Promise, Promises, Seen};
 use zonesync_tests::stream::Stream;
@@ -30,36 +30,8 @@ const NODES: usize = 3;
 const CHANGES_PER_S: u32 = 1_000;
 const TAKE_OVER_EVERY: Duration = Duration::from_secs(10);
 const MINUTE: Duration = Duration::from_secs(60);
-/// How far the memory of the last minute may be from that of the third, in percent.
+/// How far the memory of the last minute may pass that of the third, in percent.
 const GROWTH_MAX: f64 = 5.0;
-
-/// What the flow and the main thread share.
-struct Flow<'a> {
-    stream: &'a Stream,
-    /// Held for a burst of changes, and while the flow is to pause.
-    gate: Mutex<()>,
-    end: AtomicBool,
-    changes: AtomicU64,
-}
-
-impl Flow<'_> {
-    /// Changes rows at an even pace.
-    fn run(&self) {
-        let (mut due, step) = (Instant::now(), Duration::from_secs(1) / CHANGES_PER_S);
-        while !self.end.load(Ordering::Relaxed) {
-            let gate = self.gate.lock().expect("no change panics");
-            // After a pause it goes on at its pace, and makes up for nothing.
-            due = due.max(Instant::now() - 100 * step);
-            while due <= Instant::now() {
-                self.stream.change(self.stream.numbers());
-                self.changes.fetch_add(1, Ordering::Relaxed);
-                due += step;
-            }
-            drop(gate);
-            thread::sleep(due.saturating_duration_since(Instant::now()));
-        }
-    }
-}
 
 /// What came of a run besides promises.
 #[derive(Default)]
@@ -68,8 +40,23 @@ struct Findings {
     ends: [(u32, Duration); 2],
     quiet_checks: u32,
     slowest_quiet: Duration,
-    /// The memory of the process, at a time since the start, in MB.
-    memory: Vec<(Duration, f64)>,
+    memory: Vec<Memory>,
+}
+
+/// The memory of the process at a time since the start.
+#[derive(Clone, Copy)]
+struct Memory {
+    at: Duration,
+    resident_mb: f64,
+    /// What the program asked for, without what the allocator keeps beside it.
+    allocated_mb: f64,
+}
+
+impl Memory {
+    fn now(begun: Instant) -> Self {
+        let (resident_mb, allocated_mb) = (process::resident_mb(), ALLOCATOR.live() as f64 / 1e6);
+        Self { at: begun.elapsed(), resident_mb, allocated_mb }
+    }
 }
 
 type Followed = Vec<(Arc<ZoneSync>, Arc<Mutex<Seen>>)>;
@@ -84,25 +71,20 @@ fn main() -> ExitCode {
     let within = options.ttl * 3 + options.poll * 2;
     let mut zone = Zone::start(NODES, stream.clone(), options);
     let promises = Promises::new(zone.store.clone(), stream.clone());
+    let starts = Mutex::new(Vec::new());
     println!("raw soak started in {:.1} s", begun.elapsed().as_secs_f64());
-    let flow = Flow {
-        stream: &stream,
-        gate: Mutex::new(()),
-        end: AtomicBool::new(false),
-        changes: AtomicU64::new(0),
-    };
+    let flow = Flow::new(stream.clone(), CHANGES_PER_S);
     let mut findings = Findings::default();
     thread::scope(|scope| {
-        let watch = |node: &Arc<ZoneSync>| watch(scope, node, &promises, &stream);
+        let watch = |node: &Arc<ZoneSync>| watch(scope, node, &promises, &starts);
         let mut followed: Followed = zone.nodes().iter().map(watch).collect();
         scope.spawn(|| flow.run());
         let begun = Instant::now();
         let (mut take_over_at, mut pause_at) = (TAKE_OVER_EVERY / 2, pause_every);
         while begun.elapsed() < length {
             thread::sleep(Duration::from_millis(500));
-            let now = begun.elapsed();
-            findings.memory.push((now, process::resident_mb()));
-            if now >= take_over_at {
+            findings.memory.push(Memory::now(begun));
+            if begun.elapsed() >= take_over_at {
                 take_over_at += TAKE_OVER_EVERY;
                 let ended = take_over(&zone, &promises, &mut findings);
                 // Let go first: the old node ends with its last holder.
@@ -118,9 +100,11 @@ fn main() -> ExitCode {
         }
         pause(&flow, &promises, &followed, within, &mut findings);
         print_state(begun, &flow, &zone);
-        flow.end.store(true, Ordering::Relaxed);
+        flow.end();
         zone.nodes().iter().for_each(|node| node.stop());
     });
+    let starts = starts.into_inner().expect("no follower panics");
+    Times::new(starts.into_iter().skip(NODES)).print_raw("soak-start-to-ready");
     report(&promises, &findings, length)
 }
 
@@ -128,12 +112,18 @@ fn watch<'s>(
     scope: &'s Scope<'s, '_>,
     node: &Arc<ZoneSync>,
     promises: &'s Promises,
-    stream: &Stream,
+    starts: &'s Mutex<Vec<Duration>>,
 ) -> (Arc<ZoneSync>, Arc<Mutex<Seen>>) {
-    let seen = Arc::new(Mutex::new(Seen::new(stream.numbers().len())));
+    let seen = Arc::new(Mutex::new(Seen::new(promises.stream().numbers().len())));
     let followed = (Arc::clone(node), Arc::clone(&seen));
     let node = Arc::clone(node);
-    scope.spawn(move || promises.follow(&node, &seen));
+    scope.spawn(move || {
+        let begun = Instant::now();
+        if node.wait_ready(MINUTE) {
+            starts.lock().expect("no follower panics").push(begun.elapsed());
+        }
+        promises.follow(&node, &seen);
+    });
     followed
 }
 
@@ -152,29 +142,28 @@ fn take_over(zone: &Zone, promises: &Promises, findings: &mut Findings) -> usize
 }
 
 fn pause(
-    flow: &Flow<'_>,
+    flow: &Flow,
     promises: &Promises,
     followed: &Followed,
     within: Duration,
     findings: &mut Findings,
 ) {
-    let _gate = flow.gate.lock().expect("no change panics");
+    let _paused = flow.pause();
     let begun = Instant::now();
     promises.check_quiet(followed, within);
     findings.quiet_checks += 1;
     findings.slowest_quiet = findings.slowest_quiet.max(begun.elapsed());
 }
 
-fn print_state(begun: Instant, flow: &Flow<'_>, zone: &Zone) {
-    let position = zone.nodes()[0].state().position();
+fn print_state(begun: Instant, flow: &Flow, zone: &Zone) {
+    let Memory { at, resident_mb, allocated_mb } = Memory::now(begun);
     println!(
-        "raw soak at {:.0} s: {} changes, position {position}, CPU {:.1} s, RSS {:.0} MB, of these \
-         allocated {:.0} MB",
-        begun.elapsed().as_secs_f64(),
-        flow.changes.load(Ordering::Relaxed),
+        "raw soak at {:.0} s: {} changes, position {}, CPU {:.1} s, RSS {resident_mb:.0} MB, of these \
+         allocated {allocated_mb:.0} MB",
+        at.as_secs_f64(),
+        flow.changes(),
+        zone.nodes()[0].state().position(),
         process::cpu_seconds(),
-        process::resident_mb(),
-        ALLOCATOR.live() as f64 / 1e6,
     );
 }
 
@@ -195,22 +184,28 @@ fn report(promises: &Promises, findings: &Findings, length: Duration) -> ExitCod
     if length < MINUTE * 4 {
         println!("soak memory skipped the run is shorter than four minutes");
     } else {
-        let third = mean_memory(findings, MINUTE * 2);
-        let last = mean_memory(findings, length - MINUTE);
-        let change = (last / third - 1.0) * 100.0;
-        let held = change.abs() <= GROWTH_MAX;
-        missed |= !held;
-        let verdict = if held { "held" } else { "missed" };
-        println!(
-            "soak memory third minute {third:.0} MB last {last:.0} MB {change:+.1} % {verdict}"
-        );
+        missed |= !report_memory("memory", findings, length, |memory| memory.resident_mb);
+        missed |= !report_memory("allocated", findings, length, |memory| memory.allocated_mb);
     }
     if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Gives the mean of the minute that begins at a time.
-fn mean_memory(findings: &Findings, from: Duration) -> f64 {
-    let of_minute = |(at, _): &&(Duration, f64)| *at >= from && *at < from + MINUTE;
-    let minute: Vec<f64> = findings.memory.iter().filter(of_minute).map(|(_, mb)| *mb).collect();
-    minute.iter().sum::<f64>() / minute.len() as f64
+/// Holds the last minute against the third. Gives whether nothing grew.
+fn report_memory(
+    what: &str,
+    findings: &Findings,
+    length: Duration,
+    pick: impl Fn(&Memory) -> f64,
+) -> bool {
+    let mean = |from| {
+        let within = |memory: &&Memory| memory.at >= from && memory.at < from + MINUTE;
+        let minute: Vec<f64> = findings.memory.iter().filter(within).map(&pick).collect();
+        minute.iter().sum::<f64>() / minute.len() as f64
+    };
+    let (third, last) = (mean(MINUTE * 2), mean(length - MINUTE));
+    let growth = (last / third - 1.0) * 100.0;
+    let held = growth <= GROWTH_MAX;
+    let verdict = if held { "held" } else { "missed" };
+    println!("soak {what} third minute {third:.0} MB last {last:.0} MB {growth:+.1} % {verdict}");
+    held
 }

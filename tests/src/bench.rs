@@ -16,6 +16,7 @@ use zonesync::store::memory::{MemoryOptions, MemoryStore};
 use zonesync::{Options, Parts, ZoneSync};
 
 use crate::figure::{self, Goal, Times};
+use crate::flow::Flow;
 use crate::stream::Stream;
 
 const NO_PANIC: &str = "no hook panics";
@@ -150,25 +151,38 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Measures a figure of take-overs: 50 of them, or 3 if it is to be small.
+/// Measures a figure of take-overs: 50 of them at rest and 50 while 1,000 changes/s flow, or 3 and 3
+/// if it is to be small.
 ///
-/// A zone of three nodes with 1,000 subscriptions and their keys, at rest. The node that was ended
-/// is started again, and all are in sync, before the next round; rounds begin at random moments
-/// between two renewals of the lease.
+/// A zone of three nodes with 1,000 subscriptions and their keys. The node that was ended is started
+/// again, and all are in sync, before the next round; rounds begin at random moments between two
+/// renewals of the lease.
 pub fn measure_take_overs(name: &str, kill: bool, bound_ms: f64) {
     let options = Options { ttl: Duration::from_secs(3), ..Options::default() };
-    let mut zone = Zone::start(3, Stream::new(1_000, 1), options.clone());
-    let mut times = Vec::new();
-    for round in 0..figure::size(50, 3) {
-        // Steps of the golden ratio cover a span evenly.
-        let part = (f64::from(round) * 0.618_034).fract();
-        thread::sleep((options.ttl / 3).mul_f64(part));
-        let TakeOver { ended, time, .. } = zone.take_over(kill);
-        times.push(time);
-        zone.restart(ended);
-        zone.wait_in_sync();
-    }
-    let times = Times::new(times);
-    times.print_raw(name);
-    figure::print(name, times.longest(), "ms", Goal::AtMost, bound_ms);
+    let stream = Stream::new(1_000, 1);
+    let mut zone = Zone::start(3, stream.clone(), options.clone());
+    let flow = Flow::new(stream, 1_000);
+    let mut rounds = |count| {
+        let round = |round| {
+            // Steps of the golden ratio cover a span evenly.
+            let part = (f64::from(round) * 0.618_034).fract();
+            thread::sleep((options.ttl / 3).mul_f64(part));
+            let TakeOver { ended, time, .. } = zone.take_over(kill);
+            zone.restart(ended);
+            zone.wait_in_sync();
+            time
+        };
+        Times::new((0..count).map(round))
+    };
+    let count = figure::size(50, 3);
+    let at_rest = rounds(count);
+    let busy = thread::scope(|scope| {
+        scope.spawn(|| flow.run());
+        let busy = rounds(count);
+        flow.end();
+        busy
+    });
+    at_rest.print_raw(&format!("{name}-at-rest"));
+    busy.print_raw(&format!("{name}-busy"));
+    figure::print(name, at_rest.longest().max(busy.longest()), "ms", Goal::AtMost, bound_ms);
 }

@@ -4,6 +4,7 @@ pub mod alloc;
 pub mod bench;
 pub mod clock;
 pub mod figure;
+pub mod flow;
 pub mod process;
 pub mod promises;
 pub mod store_suite;

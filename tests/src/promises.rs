@@ -84,6 +84,11 @@ impl Promises {
         Self { stream, announced, primaries: Mutex::default(), tallies: Mutex::default() }
     }
 
+    /// Gives the rows.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
     /// Notes a check, and says so if it failed.
     pub fn check(&self, promise: Promise, kept: bool, what: impl FnOnce() -> String) {
         let mut tallies = locked(&self.tallies);
