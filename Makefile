@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test bench
+.PHONY: help build demo test bench soak
 
 # A figure has the name of its bench; the list of benches is that of tests/Cargo.toml.
 BENCHES = $(shell sed -n '/^\[\[bench\]\]/,/^name/s/^name = "\(.*\)"/\1/p' tests/Cargo.toml)
@@ -24,3 +24,6 @@ test: ## Run every test there is; PARTS="format lint" runs some.
 
 bench: ## Measure all figures, or FIGURE=name alone. SIZE=small takes seconds.
 	@cargo bench --locked --quiet --package zonesync-tests $(FIGURES:%=--bench %)
+
+soak: ## Run a zone for FOR=600 seconds and hold its promises against it.
+	@cargo bench --locked --quiet --package zonesync-tests --bench soak

@@ -1,9 +1,15 @@
 //! What the tests share.
 
 pub mod alloc;
+pub mod bench;
 pub mod clock;
 pub mod data;
+pub mod figure;
+pub mod flow;
+pub mod process;
+pub mod promises;
 pub mod store_suite;
+pub mod stream;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
