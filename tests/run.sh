@@ -16,7 +16,7 @@ export CARGO_TERM_COLOR=never
 PARTS=(tools format lint docs test demo bench miri)
 # The longest that a part may take, in seconds: a hang is a failure, too.
 PART_MAX=1500
-MIRI_MAX=${MIRI_MAX:-300}
+MIRI_MAX=${MIRI_MAX:-600}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # On a terminal Ctrl-C must reach what runs inside `timeout`.
