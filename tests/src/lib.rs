@@ -2,7 +2,11 @@
 
 pub mod alloc;
 pub mod clock;
+pub mod faults;
+pub mod rows;
+pub mod runtimes;
 pub mod store_suite;
+pub mod zone;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
