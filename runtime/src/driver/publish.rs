@@ -91,7 +91,9 @@ pub(super) async fn next_batch(
     if matches!(written, Ok(Written::Done)) {
         let Some(sent) = work.in_flight.take() else { unreachable!("it was just sent") };
         apply(work, &sent, position, base);
-        work.unpublished = !work.pending.is_empty();
+        if work.from_rows && work.pending.is_empty() {
+            work.unpublished = false;
+        }
         tracing::debug!(%position, changes = sent.changes, bytes, "publish: batch");
     }
     (written, bytes, work.pending.len(), after)
