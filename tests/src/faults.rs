@@ -27,6 +27,8 @@ pub struct Faults {
     pub down: bool,
     /// Reads of the log fail, and nothing else.
     pub unreadable: bool,
+    /// Batches and chunks find no room.
+    pub full: bool,
     /// Of 100 requests, so many are lost before the store has them.
     pub lost_requests: u64,
     /// Of 100 replies, so many are lost on their way back.
@@ -77,6 +79,11 @@ impl Faulty {
         self.told().calls
     }
 
+    /// Counts the reads of the log so far.
+    pub fn reads(&self) -> u64 {
+        self.told().reads
+    }
+
     /// Counts the batches without changes that were sent beyond the one that opens each term.
     pub fn empty_batches(&self) -> u64 {
         self.told().empty_batches
@@ -85,6 +92,10 @@ impl Faulty {
     /// Says whether a request waits here.
     pub fn waits(&self) -> bool {
         !self.told().wakers.is_empty()
+    }
+
+    fn room(&self) -> Result<(), StoreError> {
+        if self.told().faults.full { Err(StoreError::Full) } else { Ok(()) }
     }
 
     async fn gate(&self, closed: impl Fn(&Faults) -> bool) {
@@ -155,6 +166,7 @@ impl ZoneStore for Faulty {
         let opens = meta.previous.term != meta.position.term;
         self.told().empty_batches += u64::from(!opens && meta.before == meta.after);
         let call = async move {
+            self.room()?;
             let answer = self.inner.publish(request).await?;
             self.told().written.push(answer);
             Ok(answer)
@@ -173,7 +185,11 @@ impl ZoneStore for Faulty {
         number: u32,
         bytes: Bytes,
     ) -> Reply<'_, Written> {
-        Box::pin(self.through(self.inner.put_chunk(term, position, number, bytes), false))
+        let call = async move {
+            self.room()?;
+            self.inner.put_chunk(term, position, number, bytes).await
+        };
+        Box::pin(self.through(call, false))
     }
 
     fn commit_snapshot(&self, request: CommitSnapshot) -> Reply<'_, Written> {
@@ -213,12 +229,5 @@ impl ZoneStore for Faulty {
 
     fn wait(&self, seen: Position, timeout: Duration) -> Reply<'_, ()> {
         Box::pin(self.through(self.inner.wait(seen, timeout), false))
-    }
-}
-
-impl Faulty {
-    /// Counts the reads of the log so far.
-    pub fn reads(&self) -> u64 {
-        self.told().reads
     }
 }

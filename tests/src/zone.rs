@@ -149,12 +149,6 @@ impl Zone {
 
     /// Waits until `done`, looking at all nodes again and again.
     pub fn until(&self, what: &str, done: impl Fn() -> bool) {
-        if std::env::var_os("ZONE_TRACE").is_some() {
-            let _ = tracing_subscriber::fmt()
-                .with_max_level(tracing::Level::DEBUG)
-                .with_writer(std::io::stderr)
-                .try_init();
-        }
         let begun = Instant::now();
         loop {
             let statuses = self.statuses();

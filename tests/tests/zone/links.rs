@@ -135,29 +135,45 @@ fn an_idle_primary_is_up_again_after_a_lost_renewal() {
 }
 
 #[test]
-fn a_full_store_keeps_its_primary_and_takes_batches_when_there_is_room() {
+fn a_store_without_room_keeps_its_primary_and_says_so() {
     let rows = Rows::default();
     rows.set_all(apis(1));
     let room = MemoryOptions { max_bytes: 200_000, ..MemoryOptions::default() };
     let mut zone = Zone::with_room("full", rows, room);
-    zone.least = 0;
     zone.start_all(&["a", "b", "c"]);
     zone.await_quiet();
     let primary = zone.await_primary();
-    let node = &zone.nodes[&primary].node;
     let good = zone.rows.digest();
     zone.rows.set(api("large"), &format!(r#"{{"id":"large","text":"{}"}}"#, noise(400_000)));
+    full_and_still(&zone, &primary, &good);
+}
+
+#[test]
+fn a_full_store_takes_what_waits_when_there_is_room() {
+    let zone = zone_of_three("full-for-now");
+    let primary = zone.await_primary();
+    let good = zone.rows.digest();
+    zone.nodes[&primary].link.tell(|faults| faults.full = true);
+    zone.rows.set_all(subscriptions(50, 5));
+    full_and_still(&zone, &primary, &good);
+    zone.rows.set_all(subscriptions(55, 5));
+    zone.nodes[&primary].link.tell(|faults| faults.full = false);
+    zone.await_quiet();
+    assert_eq!(zone.nodes[&primary].node.status().counters.reigns, 1);
+    assert_eq!(zone.nodes[&primary].node.status().store.error, None);
+}
+
+/// The primary says that the store is full, keeps its lease, and everybody serves on.
+fn full_and_still(zone: &Zone, primary: &str, good: &str) {
+    let known = |s: &zonesync::status::Status| s.primary.as_deref() == Some(primary);
+    let full = |s: &zonesync::status::Status| s.store.error.as_deref() == Some("zone store full");
     zone.until("it says so", || {
-        let store = node.status().store;
-        store.state == LinkState::Down && store.error.as_deref() == Some("zone store full")
+        zone.statuses().iter().all(|s| known(s) && (s.node != primary || full(s)))
     });
     zone.holds_for(TTL * 3, "the old state, the same primary, the reason", |s| {
-        s.digest == good
-            && s.primary.as_deref() == Some(primary.as_str())
-            && (s.node != primary || s.store.error.as_deref() == Some("zone store full"))
+        s.digest == good && s.ready && known(s) && (s.node != primary || full(s))
     });
-    assert_eq!(node.status().counters.reigns, 1);
-    assert_eq!(node.status().role, Role::Primary);
+    assert_eq!(zone.nodes[primary].node.status().role, Role::Primary);
 }
 
 /// Text that no packing makes much smaller.
