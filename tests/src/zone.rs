@@ -166,13 +166,18 @@ impl Zone {
         self.until("the state of the rows on every node", || self.agrees_on(&rows));
     }
 
-    /// Says whether all nodes are in sync with this digest, and one of them is primary.
+    /// Says whether all nodes are in sync with this digest and know the one primary.
     pub fn agrees_on(&self, digest: &str) -> bool {
         let all = self.statuses();
-        let same = |s: &Status| {
-            s.ready && s.in_sync && s.digest == digest && s.position == all[0].position
-        };
-        all.iter().all(same) && all.iter().filter(|s| s.role == Role::Primary).count() == 1
+        let mut primaries = all.iter().filter(|status| status.role == Role::Primary);
+        let (Some(primary), None) = (primaries.next(), primaries.next()) else { return false };
+        all.iter().all(|status| {
+            status.ready
+                && status.in_sync
+                && status.digest == digest
+                && status.position == primary.position
+                && status.primary.as_ref() == Some(&primary.node)
+        })
     }
 
     /// Watches for `time` that `holds` does at every look.
