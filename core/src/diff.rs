@@ -85,6 +85,7 @@ where
     Merge {
         old: Ordered::new(old.into_iter(), Side::Old),
         new: Ordered::new(new.into_iter(), Side::New),
+        order: None,
     }
 }
 
@@ -92,6 +93,8 @@ where
 pub struct Merge<O: Iterator, N: Iterator> {
     old: Ordered<O>,
     new: Ordered<N>,
+    /// How the first items compare, where that is known already.
+    order: Option<Ordering>,
 }
 
 impl<O, N> Iterator for Merge<O, N>
@@ -102,7 +105,7 @@ where
     type Item = Result<Difference<O::Item, N::Item>, OutOfOrder>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let difference = self.step().transpose();
+        let difference = self.step();
         if let Some(Err(_)) = difference {
             (self.old.begun, self.old.first) = (true, None);
             (self.new.begun, self.new.first) = (true, None);
@@ -116,27 +119,39 @@ where
     O: Iterator<Item: Item>,
     N: Iterator<Item: Item<Key = <O::Item as Item>::Key>>,
 {
-    fn step(&mut self) -> Result<Option<Difference<O::Item, N::Item>>, OutOfOrder> {
+    fn step(&mut self) -> Option<<Self as Iterator>::Item> {
         loop {
             let order = match (self.old.first(), self.new.first()) {
-                (None, None) => return Ok(None),
+                (None, None) => return None,
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (Some(old), Some(new)) => old.key().cmp(&new.key()),
+                (Some(old), Some(new)) => self.order.unwrap_or_else(|| old.key().cmp(&new.key())),
             };
-            let old = if order.is_le() { self.old.take()? } else { None };
-            let new = if order.is_ge() { self.new.take()? } else { None };
-            return Ok(match (old, new) {
+            let old = if order.is_le() { self.old.take() } else { None };
+            let new = if order.is_ge() { self.new.take() } else { None };
+            self.order = match (self.old.first(), self.new.first()) {
+                (Some(old), Some(new)) => Some(old.key().cmp(&new.key())),
+                _ => None,
+            };
+            // Where both sides come to the same key, one of them shows for both that it rose: most
+            // steps then compare twice and not three times.
+            let agree = self.order == Some(Ordering::Equal);
+            let rose = self.old.check(old.as_ref());
+            let rose = rose.and_then(|()| self.new.check(new.as_ref().filter(|_| !agree)));
+            if let Err(error) = rose {
+                return Some(Err(error));
+            }
+            return match (old, new) {
                 (Some(old), Some(new)) if old.version() == new.version() => continue,
-                (Some(old), Some(new)) => Some(Difference::Changed(old, new)),
-                (Some(old), None) => Some(Difference::Removed(old)),
-                (None, new) => new.map(Difference::Added),
-            });
+                (Some(old), Some(new)) => Some(Ok(Difference::Changed(old, new))),
+                (Some(old), None) => Some(Ok(Difference::Removed(old))),
+                (None, new) => new.map(|new| Ok(Difference::Added(new))),
+            };
         }
     }
 }
 
-/// One side: its first item, which was compared with the one before it.
+/// One side, with its first item.
 struct Ordered<I: Iterator> {
     items: I,
     side: Side,
@@ -159,17 +174,22 @@ impl<I: Iterator<Item: Item>> Ordered<I> {
         self.first.as_ref()
     }
 
-    /// Takes the first item, once the one behind it was found to be above it.
-    fn take(&mut self) -> Result<Option<I::Item>, OutOfOrder> {
-        let Some(first) = self.first.take() else { return Ok(None) };
+    /// Takes the first item; the one behind it is to be checked next.
+    fn take(&mut self) -> Option<I::Item> {
+        let first = self.first.take()?;
         self.index += 1;
-        if let Some(next) = self.items.next() {
-            if next.key() <= first.key() {
-                return Err(OutOfOrder { side: self.side, index: self.index });
+        self.first = self.items.next();
+        Some(first)
+    }
+
+    /// Says whether the first item is above the one `before` it, if both are there.
+    fn check(&self, before: Option<&I::Item>) -> Result<(), OutOfOrder> {
+        match (before, &self.first) {
+            (Some(before), Some(first)) if first.key() <= before.key() => {
+                Err(OutOfOrder { side: self.side, index: self.index })
             }
-            self.first = Some(next);
+            _ => Ok(()),
         }
-        Ok(Some(first))
     }
 }
 

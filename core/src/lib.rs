@@ -34,4 +34,5 @@ pub mod id;
 pub mod node;
 mod random;
 pub mod removal;
+pub mod table;
 pub mod time;

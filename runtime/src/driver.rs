@@ -244,8 +244,8 @@ impl Driver {
                 self.node.handle_log(now, seen);
             }
             Outcome::Applied(applied, held) => {
-                counted.applied = applied.len() as u64;
-                self.node.handle_applied(now, &applied, held);
+                counted.applied = applied;
+                self.node.handle_applied(now, held);
             }
             Outcome::Loaded(loaded) => {
                 let loaded = loaded.map(|loaded| *loaded);

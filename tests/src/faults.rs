@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use futures_lite::future::poll_fn;
 use zonesync::store::{
     Acquire, Acquired, Bytes, CommitSnapshot, HeadUpdate, Log, Look, Publish, Raise, RaiseAnswer,
-    Renew, Renewed, Reply, StoreError, Written, ZoneStore,
+    Renew, Renewed, Reply, Seen, StoreError, Written, ZoneStore,
 };
 use zonesync_core::election::Report;
 use zonesync_core::id::{Position, Term};
@@ -227,7 +227,7 @@ impl ZoneStore for Faulty {
         Box::pin(self.through(self.inner.chunk(position, number), false))
     }
 
-    fn wait(&self, seen: Position, timeout: Duration) -> Reply<'_, ()> {
+    fn wait(&self, seen: Seen, timeout: Duration) -> Reply<'_, ()> {
         Box::pin(self.through(self.inner.wait(seen, timeout), false))
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod alloc;
 pub mod clock;
+pub mod data;
 pub mod faults;
 pub mod rows;
 pub mod runtimes;

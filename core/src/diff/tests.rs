@@ -16,11 +16,12 @@ fn states() -> impl Strategy<Value = State> {
 }
 
 fn items(state: &State) -> Vec<Entry<'_>> {
-    let item = |((kind, scope, id), version): (&'_ (u8, String, String), &u128)| {
+    let mut items = Vec::new();
+    for ((kind, scope, id), version) in state {
         let kind = Kind::from_code(*kind).unwrap();
-        (EntityKey { scope, ..EntityKey::new(kind, id) }, Version(*version))
-    };
-    state.iter().map(item).collect()
+        items.push((EntityKey { scope, ..EntityKey::new(kind, id) }, Version(*version)));
+    }
+    items
 }
 
 fn model<'a>(old: &[Entry<'a>], new: &[Entry<'a>]) -> Vec<Difference<Entry<'a>, Entry<'a>>> {

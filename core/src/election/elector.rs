@@ -1,9 +1,11 @@
 //! The election of one node, as a state machine.
 //!
 //! Hand in what the store answered and let time pass; carry out what [`Elector::poll_command`]
-//! gives, one at a time, in order; tell others what [`Elector::poll_event`] says. At most one
-//! command is under way; its outcome comes back through one `handle_*`, a failed one through
-//! [`Elector::handle_failure`].
+//! gives, one at a time; tell others what [`Elector::poll_event`] says. At most one command is under
+//! way; its outcome comes back through one `handle_*`, a failed one through
+//! [`Elector::handle_failure`]. A command that has become pointless meanwhile is replaced, never
+//! joined, by the next; so an outcome that comes while a command waits is an old one, and moves
+//! nothing.
 //!
 //! The holder counts its TTL from when it *sent* the request that the store granted, and acts for
 //! nine tenths of it. A lease is taken from a holder only when the store says that it is over, or
@@ -94,11 +96,20 @@ enum State {
     /// Will ask for the lease at `at`.
     Standing { at: Instant, still: Option<LeaseStamp> },
     /// Has asked; the first try was sent at `sent`. `again` is when to send the same once more.
-    Asking { id: TermId, still: Option<LeaseStamp>, sent: Instant, again: Option<Instant> },
+    Asking { ask: Ask, sent: Instant, again: Option<Instant> },
     /// Holds the lease and acts until `until`. `sent` is when a renewal under way left.
     Leading { term: Term, until: Instant, renew_at: Instant, sent: Option<Instant> },
     /// Gives the lease back.
     Releasing,
+}
+
+/// A request for the lease. Each try repeats it as it was: with a newer `known`, a late try could
+/// be given what the first one must not have any more.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    id: TermId,
+    known: Epoch,
+    still: Option<LeaseStamp>,
 }
 
 /// The election of one node.
@@ -115,9 +126,11 @@ pub struct Elector {
     stand_from: Instant,
     /// The lease as last seen, and since when it has looked just so.
     seen: Option<(InstanceId, Term, LeaseStamp, Instant)>,
+    /// The term of the lease that stood at the last look; zero if none did.
+    standing: Term,
     /// Since when the lease is free.
     free_since: Option<Instant>,
-    commands: Deque<Command, 4>,
+    command: Option<Command>,
     events: Deque<Event, 4>,
 }
 
@@ -132,8 +145,9 @@ impl Elector {
             willing: true,
             stand_from: now,
             seen: None,
+            standing: Term::default(),
             free_since: None,
-            commands: Deque::new(),
+            command: None,
             events: Deque::new(),
         }
     }
@@ -161,6 +175,12 @@ impl Elector {
         self.seen.map(|(instance, ..)| instance)
     }
 
+    /// Gives the term of the lease that stood at the last look, zero if none did; none while a
+    /// newer answer is on its way.
+    pub fn watching(&self) -> Option<Term> {
+        matches!(self.state, State::Following { .. }).then_some(self.standing)
+    }
+
     /// Takes in an epoch seen elsewhere, in a head or in an entry.
     pub fn handle_epoch(&mut self, epoch: Epoch) {
         self.known = self.known.max(epoch);
@@ -176,9 +196,10 @@ impl Elector {
         own: Position,
     ) {
         self.handle_epoch(newest.epoch);
-        if !matches!(self.state, State::Looking) {
+        if !matches!(self.state, State::Looking) || self.command.is_some() {
             return;
         }
+        self.standing = lease.map_or(Term::default(), |lease| lease.term);
         self.state = match lease {
             Some(lease) => self.see_held(now, lease),
             None => self.see_free(now, live, own),
@@ -187,6 +208,9 @@ impl Elector {
 
     fn see_held(&mut self, now: Instant, lease: &Lease) -> State {
         self.free_since = None;
+        if lease.instance == self.config.instance {
+            return self.see_own(now, lease);
+        }
         let just_so = (lease.instance, lease.term, lease.stamp);
         let since = match self.seen {
             Some((instance, term, stamp, since)) if (instance, term, stamp) == just_so => since,
@@ -200,6 +224,16 @@ impl Elector {
         let soon = self.config.ttl / 50;
         let pause = lease.remaining.min(self.config.ttl / 3) + self.random.jitter(soon);
         State::Following { look_at: now + pause }
+    }
+
+    /// This very instance was given a lease and does not lead: the answer came too late, or not at
+    /// all. It need not wait for the end of its own lease, and must not keep others waiting.
+    fn see_own(&mut self, now: Instant, lease: &Lease) -> State {
+        if self.may_stand(now) {
+            return State::Standing { at: now, still: None };
+        }
+        self.command = Some(Command::Release(lease.term));
+        State::Releasing
     }
 
     fn see_free(&mut self, now: Instant, live: &[Report], own: Position) -> State {
@@ -226,10 +260,20 @@ impl Elector {
 
     /// Takes in the answer to [`Command::Acquire`].
     pub fn handle_acquired(&mut self, now: Instant, answer: Answer) {
-        let State::Asking { id, sent, .. } = self.state else { return };
+        let State::Asking { ask, sent, .. } = self.state else { return };
+        if self.command.is_some() {
+            return;
+        }
         match answer {
-            Answer::Granted(term) if term.id == id => {
+            Answer::Granted(term) if term.id == ask.id => {
                 self.handle_epoch(term.epoch);
+                self.free_since = None;
+                if !self.may_stand(now) {
+                    // The mind was changed while the answer was on its way.
+                    self.state = State::Releasing;
+                    self.command = Some(Command::Release(term));
+                    return;
+                }
                 let until = sent + self.config.ttl * 9 / 10;
                 if now >= until {
                     // Too late to act on; the store ends the lease by itself.
@@ -254,6 +298,9 @@ impl Elector {
     /// Takes in the answer to [`Command::Renew`].
     pub fn handle_renewed(&mut self, now: Instant, answer: Answer) {
         let State::Leading { term, until, sent: Some(sent), .. } = self.state else { return };
+        if self.command.is_some() {
+            return;
+        }
         if now >= until {
             // The answer came too late: others may have begun to act.
             self.lose(now, Loss::Expired);
@@ -277,13 +324,16 @@ impl Elector {
 
     /// Takes in that [`Command::Release`] was carried out or failed for good.
     pub fn handle_released(&mut self, now: Instant) {
-        if matches!(self.state, State::Releasing) {
+        if matches!(self.state, State::Releasing) && self.command.is_none() {
             self.look_at(now + self.config.ttl / 3);
         }
     }
 
     /// Takes in that the command under way got no answer. It may have been carried out.
     pub fn handle_failure(&mut self, now: Instant) {
+        if self.command.is_some() {
+            return;
+        }
         let again = now + self.config.ttl / 12 + self.random.jitter(self.config.ttl / 24);
         match &mut self.state {
             State::Looking => self.state = State::Following { look_at: again },
@@ -316,26 +366,24 @@ impl Elector {
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state {
             State::Following { look_at } if now >= look_at => {
-                self.state = State::Looking;
-                self.push_command(Command::Look);
+                self.look();
             }
+            State::Standing { .. } if !self.may_stand(now) => self.look(),
             State::Standing { at, still } if now >= at => {
                 let id = TermId(self.random.next_u128());
-                self.state = State::Asking { id, still, sent: now, again: None };
-                self.push_command(Command::Acquire { id, known: self.known, still });
+                self.ask(Ask { id, known: self.known, still }, now);
             }
-            State::Asking { id, still, sent, again: Some(again) } if now >= again => {
-                if now.since(sent) > self.config.ttl / 2 {
-                    self.look_at(now);
+            State::Asking { ask, sent, again: Some(again) } if now >= again => {
+                if now.since(sent) > self.config.ttl / 2 || !self.may_stand(now) {
+                    self.look();
                 } else {
-                    self.state = State::Asking { id, still, sent, again: None };
-                    self.push_command(Command::Acquire { id, known: self.known, still });
+                    self.ask(ask, sent);
                 }
             }
             State::Leading { until, .. } if now >= until => self.lose(now, Loss::Expired),
             State::Leading { term, until, renew_at, sent: None } if now >= renew_at => {
                 self.state = State::Leading { term, until, renew_at, sent: Some(now) };
-                self.push_command(Command::Renew(term));
+                self.command = Some(Command::Renew(term));
             }
             _ => {}
         }
@@ -355,19 +403,21 @@ impl Elector {
         self.release(now)
     }
 
-    fn release(&mut self, _now: Instant) -> bool {
-        let State::Leading { term, .. } = self.state else { return false };
+    fn release(&mut self, now: Instant) -> bool {
+        let State::Leading { term, .. } = self.state else {
+            // One that is about to ask thinks again.
+            self.handle_timeout(now);
+            return false;
+        };
+        self.lose(now, Loss::Released);
         self.state = State::Releasing;
-        self.seen = None;
-        self.push_event(Event::Lost(term, Loss::Released));
-        self.commands.clear();
-        self.push_command(Command::Release(term));
+        self.command = Some(Command::Release(term));
         true
     }
 
     /// Gives the next step to take, if any.
     pub fn poll_command(&mut self) -> Option<Command> {
-        self.commands.pop_front()
+        self.command.take()
     }
 
     /// Gives the next event, if any.
@@ -389,9 +439,11 @@ impl Elector {
 
     fn lose(&mut self, now: Instant, loss: Loss) {
         let State::Leading { term, .. } = self.state else { return };
-        self.commands.clear();
+        self.command = None;
         self.push_event(Event::Lost(term, loss));
         self.seen = None;
+        self.standing = Term::default();
+        self.free_since = None;
         // After a loss at the store this instance may hold the lease still, and asks for a new
         // term at once; after all others somebody else may have it.
         self.state = if loss == Loss::Behind && self.may_stand(now) {
@@ -405,9 +457,15 @@ impl Elector {
         self.state = State::Following { look_at: at };
     }
 
-    fn push_command(&mut self, command: Command) {
-        let pushed = self.commands.push_back(command);
-        assert!(pushed.is_ok(), "one command is under way at a time");
+    fn look(&mut self) {
+        self.state = State::Looking;
+        self.command = Some(Command::Look);
+    }
+
+    fn ask(&mut self, ask: Ask, sent: Instant) {
+        self.state = State::Asking { ask, sent, again: None };
+        let Ask { id, known, still } = ask;
+        self.command = Some(Command::Acquire { id, known, still });
     }
 
     fn push_event(&mut self, event: Event) {
@@ -418,7 +476,3 @@ impl Elector {
         let _ = self.events.push_back(event);
     }
 }
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

@@ -48,15 +48,15 @@ impl std::fmt::Display for LoadError {
 
 /// Verifies the first `count` entries that were read and applies them to the own state, one by one.
 ///
-/// Gives the entries applied and the state after them; an entry that does not verify ends the walk
+/// Gives how many were applied and the state after them; an entry that does not verify ends the walk
 /// with an error, and nothing of it is applied.
 pub(super) fn apply(
     work: &mut Work,
     count: usize,
     mut held: Held,
-) -> (Vec<BatchMeta>, Held, Option<LoadError>) {
+) -> (u64, Held, Option<LoadError>) {
     let entries = std::mem::take(&mut work.entries);
-    let mut applied = Vec::with_capacity(count);
+    let mut applied = 0;
     for entry in entries.iter().take(count) {
         let changes = match apply_one(work, &entry.bytes, entry.meta, &mut held) {
             Ok(changes) => changes,
@@ -64,7 +64,7 @@ pub(super) fn apply(
         };
         let (position, bytes) = (entry.meta.position, entry.bytes.len());
         tracing::debug!(%position, changes, bytes, "apply: entry");
-        applied.push(entry.meta);
+        applied += 1;
     }
     (applied, held, None)
 }

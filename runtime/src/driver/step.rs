@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use zonesync_core::digest::Digest;
-use zonesync_core::format::{BatchMeta, Filter, Head, Source};
+use zonesync_core::format::{Filter, Head, Source};
 use zonesync_core::id::Epoch;
 use zonesync_core::node::{Base, Difference, Held, Step, Write};
 
@@ -18,7 +18,8 @@ use crate::store::{Log, Raise, RaiseAnswer, StoreError, ZoneStore};
 /// What came of a step, for the rules.
 pub(super) enum Outcome {
     Log(Log),
-    Applied(Vec<BatchMeta>, Option<Held>),
+    /// How many entries were applied, and the state after them; none if the first did not verify.
+    Applied(u64, Option<Held>),
     Loaded(Option<Box<(Head, Held)>>),
     Installed,
     Raised(Option<Epoch>),
@@ -77,10 +78,10 @@ pub(super) async fn run(
                 if let Some(error) = error {
                     tracing::warn!(%error, "an entry of the log was not applied");
                 }
-                let held = (!applied.is_empty()).then_some(held);
+                let held = (applied > 0).then_some(held);
                 Outcome::Applied(applied, held)
             }
-            None => Outcome::Applied(Vec::new(), None),
+            None => Outcome::Applied(0, None),
         },
         Step::Load { snapshot } => match load::load(work, &*tools.store, snapshot).await {
             Ok(loaded) => {

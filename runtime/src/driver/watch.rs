@@ -4,8 +4,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use zonesync_core::election::Role;
-use zonesync_core::id::Position;
+use zonesync_core::election::{Role, Seen};
 use zonesync_core::time::Instant;
 
 use super::lease::LeaseOutcome;
@@ -27,7 +26,7 @@ pub(super) enum Signal {
 /// The watches on store and repository.
 #[derive(Default)]
 pub(super) struct Watches {
-    store: Option<(Position, Wait<bool>)>,
+    store: Option<(Seen, Wait<bool>)>,
     repository: Option<Wait<()>>,
     /// The store is not watched before: it failed just now, and a head that cannot be read would
     /// wake the node again and again.
@@ -46,9 +45,13 @@ impl Watches {
 impl Driver {
     /// Keeps the watches on store and repository as the node wants them.
     pub(super) fn watch(&mut self, now: Instant) {
-        let seen = self.node.watching();
-        if seen != self.watches.store.as_ref().map(|(seen, _)| *seen) {
-            self.watches.store = seen.map(|seen| (seen, self.watch_store(now, seen)));
+        // A node that is busy looks again by itself; the wait goes on until it names other things.
+        match self.node.watching() {
+            Some(seen) if self.watches.store.as_ref().is_none_or(|(old, _)| *old != seen) => {
+                self.watches.store = Some((seen, self.watch_store(now, seen)));
+            }
+            None if self.node.role() == Role::Primary => self.watches.store = None,
+            _ => {}
         }
         // Kept through the steps of a reign: a change that came beside a read is not lost.
         if self.node.role() != Role::Primary {
@@ -58,7 +61,7 @@ impl Driver {
         }
     }
 
-    fn watch_store(&self, now: Instant, seen: Position) -> Wait<bool> {
+    fn watch_store(&self, now: Instant, seen: Seen) -> Wait<bool> {
         let (store, runtime, poll) =
             (self.tools.store.clone(), self.tools.runtime.clone(), self.poll);
         let rest = self.watches.store_from.since(now);

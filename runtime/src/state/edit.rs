@@ -27,8 +27,7 @@ use super::slots::Slots;
 pub(super) struct Editor {
     digest_key: DigestKey,
     names: NameUses,
-    subscriptions: Slots,
-    keys: Slots,
+    pairs: Slots,
     others: Slots,
     /// How many keys name each subscription.
     keys_of: Vec<u32>,
@@ -45,8 +44,7 @@ impl Editor {
         Self {
             digest_key,
             names: NameUses::new(),
-            subscriptions: Slots::new(),
-            keys: Slots::new(),
+            pairs: Slots::new(),
             others: Slots::new(),
             keys_of: Vec::new(),
             listed: HashMap::new(),
@@ -174,7 +172,7 @@ impl Editor {
         };
         let payload = block.finish();
         let until = facts.ending.map_or(Moment::LAST, Moment::new);
-        let record = root.subscriptions.get_mut(number as usize);
+        let record = root.subscription_mut(number);
         *record = SubscriptionRecord {
             payload: Some(payload.clone()),
             scope: record.scope,
@@ -199,11 +197,11 @@ impl Editor {
             return number;
         }
         let scope = self.names.acquire(&mut root.names, &root.seed, scope);
-        let number = self.subscriptions.take();
+        let number = self.pairs.take();
         if self.keys_of.len() <= number as usize {
             self.keys_of.resize(number as usize + 1, 0);
         }
-        *root.subscriptions.get_mut(number as usize) = awaited(scope, id.as_bytes());
+        *root.subscription_mut(number) = awaited(scope, id.as_bytes());
         root.by_id.insert(root.seed.hash(0, id.as_bytes()), number);
         number
     }
@@ -221,7 +219,7 @@ impl Editor {
 
     fn remove_subscription(&mut self, root: &mut Root, number: u32) {
         self.unlink_subscription(root, number);
-        let record = root.subscriptions.get_mut(number as usize);
+        let record = root.subscription_mut(number);
         *record = awaited(record.scope, record.id());
         self.forget_subscription(root, number);
     }
@@ -234,9 +232,16 @@ impl Editor {
         }
         let (scope, hash) = (record.scope, root.seed.hash(0, record.id()));
         root.by_id.remove(hash, number);
-        *root.subscriptions.get_mut(number as usize) = SubscriptionRecord::default();
+        *root.subscription_mut(number) = SubscriptionRecord::default();
         self.names.release(&mut root.names, &root.seed, scope);
-        self.subscriptions.give(number);
+        self.give_pair(root, number);
+    }
+
+    /// Gives a number back once neither a subscription nor a key has it.
+    fn give_pair(&mut self, root: &Root, number: u32) {
+        if root.subscription(number).form == Form::Free && root.key(number).payload.is_none() {
+            self.pairs.give(number);
+        }
     }
 
     fn put_key(
@@ -249,7 +254,10 @@ impl Editor {
         let subscription = self.awaited_subscription(root, key.scope, key.subscription);
         let known = root.find_key(subscription, key.id.as_bytes());
         let is_new = known.is_none();
-        let number = known.unwrap_or_else(|| self.keys.take());
+        let number = known.unwrap_or_else(|| match &root.key(subscription).payload {
+            None => subscription,
+            Some(_) => self.pairs.take(),
+        });
         let rekeyed = is_new || root.key(number).key() != facts.key.as_bytes();
         if !is_new && rekeyed {
             root.by_key.remove(root.key_hash(number), number);
@@ -260,7 +268,7 @@ impl Editor {
         let id = block.text(id.as_bytes());
         let text = block.text(facts.key.as_bytes());
         let payload = block.finish();
-        *root.keys.get_mut(number as usize) = KeyRecord {
+        *root.key_mut(number) = KeyRecord {
             payload: Some(payload.clone()),
             subscription,
             id,
@@ -285,8 +293,8 @@ impl Editor {
         let subscription = record.subscription;
         let hash = root.seed.hash(subscription, record.id());
         root.by_key_id.remove(hash, number);
-        *root.keys.get_mut(number as usize) = KeyRecord::default();
-        self.keys.give(number);
+        *root.key_mut(number) = KeyRecord::default();
+        self.give_pair(root, number);
         self.keys_of[subscription as usize] -= 1;
         self.forget_subscription(root, subscription);
     }

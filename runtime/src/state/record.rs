@@ -8,6 +8,16 @@ use zonesync_core::time::WallTime;
 use super::facts::{self, Dictionary};
 use super::payload::{Payload, Text};
 
+/// A subscription and a key side by side, in one line of the processor's cache.
+///
+/// A key has the number of its subscription if it is the first, so that a lookup finds both in one
+/// place. Further keys of a subscription take numbers whose subscription stays free.
+#[derive(Clone, Default)]
+pub(super) struct Pair {
+    pub(super) subscription: SubscriptionRecord,
+    pub(super) key: KeyRecord,
+}
+
 /// A subscription: a usable one, or one that is awaited since keys name it, or a free place.
 #[derive(Clone, Default)]
 pub(super) struct SubscriptionRecord {

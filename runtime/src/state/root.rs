@@ -13,7 +13,7 @@ use super::hash::{Seed, md5};
 use super::index::Index;
 use super::names::Names;
 use super::payload::Payload;
-use super::record::{Form, KeyRecord, OtherFacts, OtherRecord, SubscriptionRecord};
+use super::record::{Form, KeyRecord, OtherFacts, OtherRecord, Pair, SubscriptionRecord};
 use super::tree::Tree;
 
 /// A whole state. Cloning shares all that is large.
@@ -23,8 +23,7 @@ pub(super) struct Root {
     pub(super) digest: Digest,
     pub(super) seed: Seed,
     pub(super) names: Names,
-    pub(super) subscriptions: Tree<SubscriptionRecord>,
-    pub(super) keys: Tree<KeyRecord>,
+    pub(super) pairs: Tree<Pair>,
     pub(super) others: Tree<Option<Arc<OtherRecord>>>,
     /// Subscriptions by id, awaited ones too.
     pub(super) by_id: Index,
@@ -59,8 +58,7 @@ impl Root {
             digest: Digest::EMPTY,
             seed: Seed::default(),
             names: Names::new(),
-            subscriptions: Tree::new(),
-            keys: Tree::new(),
+            pairs: Tree::new(),
             others: Tree::new(),
             by_id: Index::new(),
             by_credential: Index::new(),
@@ -75,12 +73,20 @@ impl Root {
 
     #[inline]
     pub(super) fn subscription(&self, number: u32) -> &SubscriptionRecord {
-        self.subscriptions.get(number as usize)
+        &self.pairs.get(number as usize).subscription
     }
 
     #[inline]
     pub(super) fn key(&self, number: u32) -> &KeyRecord {
-        self.keys.get(number as usize)
+        &self.pairs.get(number as usize).key
+    }
+
+    pub(super) fn subscription_mut(&mut self, number: u32) -> &mut SubscriptionRecord {
+        &mut self.pairs.get_mut(number as usize).subscription
+    }
+
+    pub(super) fn key_mut(&mut self, number: u32) -> &mut KeyRecord {
+        &mut self.pairs.get_mut(number as usize).key
     }
 
     /// Gives an entity of the others. Panics if the place is free.
@@ -255,12 +261,12 @@ impl Root {
         &self,
         wanted: impl Fn(&SubscriptionRecord) -> bool,
     ) -> impl Iterator<Item = u32> {
-        let all = 0..self.subscriptions.len() as u32;
+        let all = 0..self.pairs.len() as u32;
         all.filter(move |&number| wanted(self.subscription(number)))
     }
 
     pub(super) fn key_numbers(&self) -> impl Iterator<Item = u32> {
-        (0..self.keys.len() as u32).filter(|&number| self.key(number).payload.is_some())
+        (0..self.pairs.len() as u32).filter(|&number| self.key(number).payload.is_some())
     }
 
     pub(super) fn other_numbers(&self) -> impl Iterator<Item = u32> {

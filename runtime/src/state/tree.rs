@@ -1,6 +1,6 @@
 //! A growing array whose copies share what did not change.
 //!
-//! Three levels of nodes behind counted pointers, 16, 16 and 32 wide, under a plain list. Copying
+//! Three levels of nodes behind counted pointers, 8, 32 and 32 wide, under a plain list. Copying
 //! the array copies the list; changing one element copies the three nodes on its way, unless no
 //! other copy holds them. So a writer works on a copy while readers keep the original.
 //!
@@ -8,8 +8,8 @@
 
 use std::sync::Arc;
 
-const LEAF: usize = 16;
-const MIDDLE: usize = 16;
+const LEAF: usize = 8;
+const MIDDLE: usize = 32;
 const TOP: usize = 32;
 
 type Leaf<T> = [T; LEAF];
