@@ -18,6 +18,9 @@ use crate::rows::Rows;
 /// The lease of the tests: short, yet long beside what a busy machine takes from a thread.
 pub const TTL: Duration = Duration::from_millis(500);
 
+/// A lease for tests that must tell a hand-over from a lease that ran out.
+pub const LONG_TTL: Duration = Duration::from_secs(6);
+
 /// After this, what a test waits for is taken not to come.
 const HANG: Duration = Duration::from_secs(30);
 
