@@ -1,11 +1,13 @@
 //! A running node: start it, ask it, stop it.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_lite::FutureExt;
 use tracing::Instrument;
 use zonesync_core::digest::DigestKey;
-use zonesync_core::election;
+use zonesync_core::election::{self, Role};
 use zonesync_core::format::Filter;
 use zonesync_core::id::{InstanceId, NodeId, ZoneName};
 use zonesync_core::node::{self as rules, Reason};
@@ -16,7 +18,7 @@ use crate::driver::{Board, Driver, Made, Request};
 use crate::repository::ManagementRepository;
 use crate::runtime::Runtime;
 use crate::state::State;
-use crate::status::{KindCount, Status};
+use crate::status::{KindCount, QuarantinedItem, Status};
 use crate::store::ZoneStore;
 
 /// One node of a zone, running.
@@ -113,7 +115,7 @@ impl ZoneSync {
             incarnation: random_u128(),
         });
         let span = tracing::info_span!("zonesync", %zone, %node);
-        let end = EndOfDriver(board.clone());
+        let (end, board_of_task) = (EndOfDriver(board.clone()), board.clone());
         let task = async move {
             let _end = end;
             let run = driver.run();
@@ -121,7 +123,10 @@ impl ZoneSync {
                 // Ends when the channel is closed.
                 let _ = killed.recv().await;
             };
-            futures_lite::future::or(run, kill).await;
+            let run = AssertUnwindSafe(run.or(kill)).catch_unwind();
+            if run.await.is_err() {
+                board_of_task.update(|facts| facts.failed = Some(PANICKED.to_owned()));
+            }
         };
         runtime.spawn(Box::pin(task.instrument(span)));
         let ttl = options.ttl;
@@ -165,6 +170,13 @@ impl ZoneSync {
             Some(standing) => standing.reason,
             None => Reason::Starting,
         };
+        let unusable = view.unusable();
+        let records = unusable.listed.iter().map(|(key, reason)| QuarantinedItem {
+            place: key.to_string(),
+            reason: reason.to_string(),
+        });
+        let rows = facts.quarantined.iter().cloned();
+        let quarantined = rows.chain(records).take(Status::QUARANTINE_MAX);
         let since = self.runtime.now().since(facts.at);
         let in_sync = standing.is_some_and(|s| s.in_sync) && !facts.stopped;
         let lag = standing.filter(|_| !in_sync).map_or(Duration::ZERO, |s| s.lag + since);
@@ -186,8 +198,8 @@ impl ZoneSync {
             store: facts.store.clone(),
             repository: facts.repository.clone(),
             held: facts.held.clone(),
-            quarantined: facts.quarantined.clone(),
-            quarantined_total: facts.quarantined_total,
+            quarantined: quarantined.collect(),
+            quarantined_total: facts.quarantined_total + unusable.total as u64,
             failed: facts.failed.clone(),
             counters: facts.counters,
         }
@@ -202,22 +214,36 @@ impl ZoneSync {
             && is_ready(&self.board.facts())
     }
 
-    /// Lets the held removals with this token pass. Returns false if no held set has it.
+    /// Lets the held removals with this token pass. Returns false if no held set has it, or if
+    /// this node is not the primary: only that one removes anything.
     pub fn confirm_removal(&self, token: &str) -> bool {
         let Ok(token) = token.parse::<Token>() else { return false };
         let text = token.to_string();
-        let known = self.board.facts().held.iter().any(|held| held.token == text);
+        let facts = self.board.facts();
+        let known = facts.held.iter().any(|held| held.token == text);
+        let known = known && facts.role == Role::Primary && !facts.stopped;
+        drop(facts);
         known && self.requests.try_send(Request::Confirm(token)).is_ok()
     }
 
     /// Gives up the lease for now, if held, and leaves it to others for a few TTLs. Returns whether
     /// it was held.
+    ///
+    /// Waits at most two TTLs for a node that does not answer.
     pub fn step_down(&self) -> bool {
         let (reply, answer) = async_channel::bounded(1);
         let sent = self.requests.try_send(Request::StepDown(reply)).is_ok();
-        sent && answer.recv_blocking().unwrap_or(false)
+        let held = async { answer.recv().await.unwrap_or(false) };
+        let late = async {
+            async_io::Timer::after(self.ttl * 2).await;
+            false
+        };
+        sent && async_io::block_on(held.or(late))
     }
 }
+
+/// What the status says after a panic. The panic's own words may hold what no log may.
+const PANICKED: &str = "a background task panicked";
 
 impl Drop for ZoneSync {
     fn drop(&mut self) {
@@ -239,12 +265,7 @@ struct EndOfDriver(Arc<Board>);
 
 impl Drop for EndOfDriver {
     fn drop(&mut self) {
-        self.0.update(|facts| {
-            if std::thread::panicking() {
-                facts.failed = Some("a background task panicked".to_owned());
-            }
-            facts.stopped = true;
-        });
+        self.0.update(|facts| facts.stopped = true);
     }
 }
 

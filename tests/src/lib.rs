@@ -4,12 +4,16 @@ pub mod alloc;
 pub mod bench;
 pub mod clock;
 pub mod data;
+pub mod faults;
 pub mod figure;
 pub mod flow;
 pub mod process;
 pub mod promises;
+pub mod rows;
+pub mod runtimes;
 pub mod store_suite;
 pub mod stream;
+pub mod zone;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

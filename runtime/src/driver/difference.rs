@@ -11,8 +11,9 @@ use zonesync_core::removal::{Evidence, HeldSet, Token, Verdict};
 use zonesync_core::time::WallTime;
 
 use super::load::Sorted;
+use super::quarantine::set_aside;
 use super::work::{Pending, Staged, Work};
-use crate::repository::mapping::same_but_dispatch;
+use crate::repository::mapping::{same_but_date, same_but_dispatch};
 use crate::repository::{Found, ManagementRepository, Reading};
 use crate::state::View;
 
@@ -20,23 +21,35 @@ use crate::state::View;
 const SHORT_PERCENT: u64 = 20;
 const SHORT_FEW: u64 = 3;
 
+/// How often a first load waits for a read that misses nothing. A row that can never be read must
+/// not keep a zone from starting.
+const PUT_OFF_MAX: u32 = 3;
+
 /// Makes the difference between a reading and `base` pending.
 pub(super) async fn from_reading(
     work: &mut Work,
     repository: &dyn ManagementRepository,
-    reading: Reading,
+    mut reading: Reading,
     base: Option<Base>,
     least: Option<u64>,
     now: WallTime,
 ) -> Difference {
-    if let Some(short) = falls_short(work, &reading, least) {
-        work.short = Some((short, reading.rows));
+    set_aside(&mut reading);
+    work.quarantine.see(&reading);
+    work.short = falls_short(work, &reading, least);
+    if work.short.is_some() {
         return Difference::Short;
     }
-    work.short = None;
     let Some(base) = base else {
         return first_load(work, reading);
     };
+    if base == Base::Own {
+        // Of no use any more: what it was loaded for is published.
+        work.staged = None;
+    }
+    if let Some(staged) = work.staged.as_ref().filter(|_| base == Base::Staged) {
+        work.source = staged.source;
+    }
     let view = work.writer.view();
     let mut changes = upserts(work, &reading, base, &view);
     let held_before: Vec<_> = work.guard.held().collect();
@@ -46,7 +59,9 @@ pub(super) async fn from_reading(
         work.guard.observe(now, &present);
         let gone = gone(work, &reading, base, &view);
         let removals = Removals::sort(&reading, gone);
-        let judged = judge(work, repository, removals, &present, now, &mut complete).await;
+        let judged =
+            judge(work, repository, removals, &present, now, (reading.incomplete, &mut complete))
+                .await;
         changes.extend(judged);
     } else {
         let gets =
@@ -54,17 +69,18 @@ pub(super) async fn from_reading(
         let off = reading.off.iter().filter(|key| gets(key).is_some()).cloned().collect::<Vec<_>>();
         changes.extend(off.into_iter().map(|key| Pending { key, payload: None }));
     }
-    if complete || !reading.full {
+    if complete || (!reading.full && !reading.incomplete) {
         reading.source.kinds().for_each(|(kind, date)| work.source.advance(kind, date));
     }
     let head = held_before != work.guard.held().collect::<Vec<_>>();
-    work.enqueue(changes);
+    work.enqueue(base, changes);
+    work.from_rows = true;
     Difference::Pending { changes: work.pending.len(), complete, head }
 }
 
 /// The rows, those that are off included, fall far short of what a live node holds. A person lets
-/// them pass by the token.
-fn falls_short(work: &Work, reading: &Reading, least: Option<u64>) -> Option<Token> {
+/// them pass by the token. Gives it, and how many are missing.
+fn falls_short(work: &Work, reading: &Reading, least: Option<u64>) -> Option<(Token, u64)> {
     let least = least?;
     let missing = least.saturating_sub(reading.rows.max(reading.entities.len() as u64));
     if !reading.full || missing < SHORT_FEW || missing * 100 <= least * SHORT_PERCENT {
@@ -75,12 +91,18 @@ fn falls_short(work: &Work, reading: &Reading, least: Option<u64>) -> Option<Tok
         let _ = set.add(entity.key.as_ref(), Evidence::Absent);
     }
     let token = set.token();
-    (work.confirmed != Some(token)).then_some(token)
+    (work.confirmed != Some(token)).then_some((token, missing))
 }
 
 fn first_load(work: &mut Work, reading: Reading) -> Difference {
     let changes = reading.entities.len();
     let complete = reading.full && !reading.incomplete;
+    if !complete && work.put_off < PUT_OFF_MAX {
+        work.put_off += 1;
+        tracing::warn!("read: rows may be missing; the first load is put off");
+        return Difference::Failed;
+    }
+    work.put_off = 0;
     if complete {
         reading.source.kinds().for_each(|(kind, date)| work.source.advance(kind, date));
     }
@@ -103,7 +125,11 @@ fn upserts(work: &Work, reading: &Reading, base: Base, view: &View) -> Vec<Pendi
         let held = Work::payload(base, view, work.staged.as_ref(), key);
         let same = held.is_some_and(|held| {
             *held == *entity.payload
-                || (key.kind == Kind::SUBSCRIPTION && same_but_dispatch(held, &entity.payload))
+                || match key.kind {
+                    Kind::SUBSCRIPTION => same_but_dispatch(held, &entity.payload),
+                    Kind::API | Kind::API_PRODUCT => same_but_date(held, &entity.payload),
+                    _ => false,
+                }
         });
         if !same {
             changes
@@ -114,7 +140,7 @@ fn upserts(work: &Work, reading: &Reading, base: Base, view: &View) -> Vec<Pendi
 }
 
 /// The entities of the base that a full reading does not show, but for those whose row could not be
-/// mapped: such a row counts as present.
+/// mapped: such a row counts as present, unless it says off all the same.
 fn gone(work: &Work, reading: &Reading, base: Base, view: &View) -> Vec<EntityKeyBuf> {
     match (base, &work.staged) {
         (Base::Staged, Some(staged)) => missing(staged.sorted(), reading),
@@ -135,7 +161,7 @@ fn missing<'a>(
         Ok(Diff::Removed((key, _))) => Some(EntityKeyBuf::from(key)),
         _ => None,
     });
-    removed.filter(|key| !kept.contains(key)).collect()
+    removed.filter(|key| !kept.contains(key) || reading.off.binary_search(key).is_ok()).collect()
 }
 
 /// What is gone, by how well that is known.
@@ -170,11 +196,17 @@ async fn judge(
     mut removals: Removals,
     present: &Digest,
     now: WallTime,
-    complete: &mut bool,
+    (incomplete, complete): (bool, &mut bool),
 ) -> Vec<Pending> {
     let mut absent = Vec::new();
     let unclear = std::mem::take(&mut removals.unclear);
-    match repository.find(unclear.clone()).await {
+    let found = match unclear.is_empty() {
+        true => Ok(Vec::new()),
+        false => repository.find(unclear.clone()).await,
+    };
+    // What is absent is known only if all was read, and each missing one looked up.
+    let known = found.as_ref().is_ok_and(|found| found.len() == unclear.len()) && !incomplete;
+    match found {
         Ok(found) => {
             for (key, found) in unclear.into_iter().zip(found) {
                 match found {
@@ -187,7 +219,13 @@ async fn judge(
                 }
             }
         }
-        Err(_) => *complete = false,
+        Err(error) => {
+            tracing::warn!(%error, "read: missing rows could not be looked up");
+        }
+    }
+    if !known {
+        *complete = false;
+        absent.clear();
     }
     let mut passed: Vec<_> = removals.evidenced.into_iter().collect();
     for kind in (1..zonesync_core::entity::KINDS_MAX as u8).filter_map(Kind::from_code) {
@@ -203,7 +241,7 @@ async fn judge(
                     work.guard.pass(now, kind, set.count());
                     passed.extend(of_kind().cloned());
                 }
-                if *complete {
+                if known {
                     work.guard.release(kind);
                 }
             }
@@ -237,6 +275,7 @@ pub(super) fn from_own(work: &mut Work) -> Difference {
             }
         }
     }
-    work.enqueue(changes);
+    work.enqueue(Base::Staged, changes);
+    work.from_rows = false;
     Difference::Pending { changes: work.pending.len(), complete: true, head: false }
 }

@@ -10,7 +10,7 @@ use zonesync_core::removal::{GuardData, Token};
 use zonesync_core::time::{Duration, Instant, WallTime};
 
 use super::step::Notes;
-use crate::status::{Counters, Held, Link, LinkState, QuarantinedItem, Status};
+use crate::status::{Counters, Held, Link, LinkState, QuarantinedItem};
 
 /// What the last turn of the driver left.
 #[derive(Debug)]
@@ -28,6 +28,10 @@ pub(crate) struct Facts {
     pub(crate) failed: Option<String>,
     pub(crate) stopped: bool,
     pub(crate) counters: Counters,
+    /// What went wrong last at the lease, and in a step. One does not make up for the other: a full
+    /// store still renews.
+    lease_error: Option<String>,
+    step_error: Option<String>,
 }
 
 /// The facts, and a bell for those who wait.
@@ -52,6 +56,8 @@ impl Board {
             failed: None,
             stopped: false,
             counters: Counters::default(),
+            lease_error: None,
+            step_error: None,
         };
         Self { facts: Mutex::new(facts), changed: Condvar::new() }
     }
@@ -87,24 +93,68 @@ impl Board {
 impl Facts {
     /// Takes in what a step had to say of the systems it asked.
     pub(super) fn note(&mut self, notes: Notes, now: WallTime) {
-        link("store", &mut self.store, notes.store_answered, notes.store_error, now);
-        let (answered, error) = (notes.repository_answered, notes.repository_error);
-        link("repository", &mut self.repository, answered, error, now);
+        if notes.store_error.is_some() || notes.store_answered {
+            self.step_error = notes.store_error;
+            self.link_store(notes.store_answered, now);
+        }
         if notes.repository_answered {
             self.counters.reads += 1;
         }
-        if let Some(rows) = notes.quarantined {
-            self.quarantined_total = rows.len() as u64;
-            self.quarantined = rows
-                .into_iter()
-                .take(Status::QUARANTINE_MAX)
-                .map(|row| QuarantinedItem { place: row.place, reason: row.reason })
-                .collect();
+        if let Some(error) = notes.repository_error {
+            if self.repository.error.as_ref() != Some(&error) {
+                tracing::warn!(error, "the management repository does not answer");
+            }
+            self.repository.state = LinkState::Down;
+            self.repository.error = Some(error);
+        } else if notes.repository_answered {
+            if self.repository.state == LinkState::Down {
+                tracing::info!("the management repository answers again");
+            }
+            let last_answer = Some(now);
+            self.repository = Link { state: LinkState::Up, error: None, last_answer };
         }
     }
 
-    /// Takes in what waits for a person.
-    pub(super) fn hold(&mut self, guard: &GuardData, short: Option<(Token, u64)>) {
+    /// Takes in how a step at the lease ended.
+    pub(super) fn note_lease(&mut self, error: Option<String>, now: WallTime) {
+        let answered = error.is_none();
+        self.lease_error = error;
+        self.link_store(answered, now);
+    }
+
+    fn link_store(&mut self, answered: bool, now: WallTime) {
+        if answered {
+            self.store.last_answer = Some(now);
+        }
+        let error = self.step_error.clone().or_else(|| self.lease_error.clone());
+        match &error {
+            Some(error) if self.store.error.is_none() => {
+                tracing::warn!(error, "the zone store does not answer");
+            }
+            None if self.store.error.is_some() => tracing::info!("the zone store answers again"),
+            _ => {}
+        }
+        self.store.error = error;
+        let down = self.store.error.is_some();
+        self.store.state = if down { LinkState::Down } else { LinkState::Up };
+    }
+
+    /// Forgets the repository: this node does not ask it any more.
+    pub(super) fn leave_repository(&mut self) {
+        self.repository.state = LinkState::Idle;
+        self.repository.error = None;
+        self.quarantined.clear();
+        self.quarantined_total = 0;
+    }
+
+    /// Takes in what waits for a person, and what cannot be used.
+    pub(super) fn hold(
+        &mut self,
+        guard: &GuardData,
+        short: Option<(Token, u64)>,
+        quarantined: (Vec<QuarantinedItem>, u64),
+    ) {
+        (self.quarantined, self.quarantined_total) = quarantined;
         self.held = guard
             .held()
             .map(|(kind, held)| Held {
@@ -113,27 +163,9 @@ impl Facts {
                 token: held.token.to_string(),
             })
             .collect();
-        if let Some((token, rows)) = short {
+        if let Some((token, missing)) = short {
             let kind = "ALL".to_owned();
-            self.held.push(Held { kind, count: rows, token: token.to_string() });
+            self.held.push(Held { kind, count: missing, token: token.to_string() });
         }
-    }
-}
-
-/// Moves a link on, and logs it when it goes down, comes back, or has something new to say.
-fn link(name: &str, link: &mut Link, answered: bool, error: Option<String>, now: WallTime) {
-    if error.is_some() {
-        if link.error != error {
-            let error = error.as_deref().unwrap_or_default();
-            tracing::warn!(error, "{name} does not answer");
-        }
-        link.state = LinkState::Down;
-        link.error = error;
-    } else if answered {
-        if link.error.take().is_some() {
-            tracing::info!("{name} answers again");
-        }
-        link.state = LinkState::Up;
-        link.last_answer = Some(now);
     }
 }

@@ -58,9 +58,12 @@ pub(super) fn apply(
     let entries = std::mem::take(&mut work.entries);
     let mut applied = 0;
     for entry in entries.iter().take(count) {
-        if let Err(error) = apply_one(work, &entry.bytes, entry.meta, &mut held) {
-            return (applied, held, Some(error));
-        }
+        let changes = match apply_one(work, &entry.bytes, entry.meta, &mut held) {
+            Ok(changes) => changes,
+            Err(error) => return (applied, held, Some(error)),
+        };
+        let (position, bytes) = (entry.meta.position, entry.bytes.len());
+        tracing::debug!(%position, changes, bytes, "apply: entry");
         applied += 1;
     }
     (applied, held, None)
@@ -71,14 +74,14 @@ fn apply_one(
     bytes: &[u8],
     meta: BatchMeta,
     held: &mut Held,
-) -> Result<(), LoadError> {
+) -> Result<usize, LoadError> {
     let batch = decode(bytes, meta)?;
     let view = work.writer.view();
     let after = digest_after(&work.key, view.digest(), &batch, |key| view.get(key))?;
     drop(view);
     work.writer.apply(meta.position, &mut batch.changes());
     follow(held, &batch, after);
-    Ok(())
+    Ok(batch.len())
 }
 
 fn decode(bytes: &[u8], meta: BatchMeta) -> Result<Batch<'_>, LoadError> {
@@ -170,7 +173,8 @@ pub(super) async fn load(
                 digest: staged.digest.clone(),
                 source: head.source,
             };
-            work.guard = head.guard.clone();
+            work.seen = Some((head.position(), head.guard.clone()));
+            staged.source = head.source;
             work.staged = Some(staged);
             return Ok((Head::clone(&head), held));
         }
@@ -198,7 +202,9 @@ pub(super) fn install(work: &mut Work) -> Result<(), LoadError> {
         };
         changes.extend(change(&hash, key, from, to));
     }
-    work.writer.apply(staged.position, &mut changes.into_iter());
+    let (position, changes_count) = (staged.position, changes.len());
+    work.writer.apply(position, &mut changes.into_iter());
+    tracing::info!(%position, changes = changes_count, "heal: snapshot installed");
     Ok(())
 }
 

@@ -91,6 +91,10 @@ pub(super) async fn next_batch(
     if matches!(written, Ok(Written::Done)) {
         let Some(sent) = work.in_flight.take() else { unreachable!("it was just sent") };
         apply(work, &sent, position, base);
+        if work.from_rows && work.pending.is_empty() {
+            work.unpublished = false;
+        }
+        tracing::debug!(%position, changes = sent.changes, bytes, "publish: batch");
     }
     (written, bytes, work.pending.len(), after)
 }
@@ -119,7 +123,8 @@ fn build(
             match batch.push(&change) {
                 Ok(Pushed::Taken) => after.change(key.kind, change.replaces, change.version),
                 Ok(Pushed::Full) => break,
-                Err(error) => tracing::error!(%key, %error, "an entity cannot be published"),
+                // Not said which: a key may be a secret.
+                Err(error) => tracing::error!(kind = %key.kind, %error, "not published"),
             }
         }
         changes += 1;
@@ -225,6 +230,11 @@ pub(super) async fn snapshot(
             change(&work.key, entity.key.as_ref(), None, Some(&entity.payload))
         });
         work.writer.apply(position, &mut changes);
+        work.unpublished = false;
+    }
+    if written == Written::Done {
+        let entities = work.writer.view().digest().count();
+        tracing::info!(%position, entities, bytes, "publish: snapshot");
     }
     let held = from.map(|_| held_of(&work.writer.view(), position, list, work.source));
     Ok((written, bytes, held))
@@ -252,7 +262,7 @@ impl<'a> Chunks<'a> {
             Ok(Pushed::Taken) => return Ok(Written::Done),
             Ok(Pushed::Full) => {}
             Err(error) => {
-                tracing::error!(%key, %error, "an entity cannot be put into a snapshot");
+                tracing::error!(kind = %key.kind, %error, "not put into a snapshot");
                 return Ok(Written::Done);
             }
         }
@@ -273,7 +283,10 @@ impl<'a> Chunks<'a> {
         let number = self.snapshot.chunks;
         self.snapshot.chunks += 1;
         self.snapshot.bytes += bytes.len() as u64;
-        self.store.put_chunk(self.term, self.snapshot.position, number, bytes).await
+        let written = self.store.put_chunk(self.term, self.snapshot.position, number, bytes).await;
+        // A store that answers at once must not keep a thread from the lease.
+        futures_lite::future::yield_now().await;
+        written
     }
 
     fn snapshot(&self) -> Snapshot {

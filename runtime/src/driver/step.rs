@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use zonesync_core::digest::Digest;
-use zonesync_core::format::{Filter, Head};
+use zonesync_core::format::{Filter, Head, Source};
 use zonesync_core::id::Epoch;
-use zonesync_core::node::{Difference, Held, Step, Write};
+use zonesync_core::node::{Base, Difference, Held, Step, Write};
 
 use super::difference;
 use super::load::{self, LoadError, READ_BYTES_MAX};
 use super::publish::{self, Ending, Packing};
 use super::work::Work;
-use crate::repository::{ManagementRepository, Quarantined, Read, RepositoryError};
+use crate::repository::{ManagementRepository, Read};
 use crate::runtime::Runtime;
 use crate::store::{Log, Raise, RaiseAnswer, StoreError, ZoneStore};
 
@@ -26,6 +26,8 @@ pub(super) enum Outcome {
     Raised(Option<Epoch>),
     Written(Write),
     Repository(Difference),
+    /// The reading was ended in its midst, since its reign is over.
+    Abandoned,
     Published {
         write: Write,
         bytes: u64,
@@ -47,7 +49,8 @@ pub(super) struct Notes {
     pub(super) store_answered: bool,
     pub(super) repository_error: Option<String>,
     pub(super) repository_answered: bool,
-    pub(super) quarantined: Option<Vec<Quarantined>>,
+    /// The read may have missed rows; the next one must not wait for a change.
+    pub(super) read_again: bool,
 }
 
 /// What a step needs besides the work.
@@ -102,38 +105,24 @@ pub(super) async fn run(
             }
         },
         Step::Raise { seen, position } => match tools.store.raise(Raise { seen, position }).await {
-            Ok(RaiseAnswer::Done(epoch)) => Outcome::Raised(Some(epoch)),
-            Ok(RaiseAnswer::TooFar) => Outcome::Raised(None),
+            Ok(answer) => {
+                notes.store_answered = true;
+                Outcome::Raised(match answer {
+                    RaiseAnswer::Done(epoch) => Some(epoch),
+                    RaiseAnswer::TooFar => None,
+                })
+            }
             Err(error) => failed(error, &mut notes),
         },
         Step::Open { term, meta } => {
-            if let Some(held) = &held {
-                work.source = held.source;
-            }
+            work.begin_reign(held.as_ref(), tools.runtime.wall_now());
             let written =
                 publish::open(work, &*tools.store, term, meta, tools.incarnation, tools.filter);
             written_outcome(written.await, &mut notes)
         }
         Step::ReadRepository { since, base, least } => {
-            let read = since.map_or(Read::Full, |source| Read::Since(Box::new(source)));
-            let Some(repository) = &tools.repository else {
-                return (Outcome::Repository(Difference::Failed), notes);
-            };
-            match repository.read(read).await {
-                Ok(reading) => {
-                    notes.repository_answered = true;
-                    notes.quarantined = Some(reading.quarantined.clone());
-                    let now = tools.runtime.wall_now();
-                    Outcome::Repository(
-                        difference::from_reading(work, &**repository, reading, base, least, now)
-                            .await,
-                    )
-                }
-                Err(error) => {
-                    notes.repository_error = Some(RepositoryError::to_string(&error));
-                    Outcome::Repository(Difference::Failed)
-                }
-            }
+            let of = Reading { since, base, least };
+            Outcome::Repository(read_repository(of, work, tools, &mut notes).await)
         }
         Step::Compare => Outcome::Repository(difference::from_own(work)),
         Step::Publish { term, position, previous, base, list, settled } => {
@@ -178,14 +167,59 @@ async fn read(
         Ok(mut log) => {
             notes.store_answered = true;
             work.entries = std::mem::take(&mut log.entries);
-            if let Some(head) = &log.head {
-                let now = tools.runtime.wall_now();
-                work.guard.merge(now, &head.guard);
-            }
+            work.seen = log.head.as_ref().map(|head| (head.position(), head.guard.clone()));
             Outcome::Log(log)
         }
         Err(error) => failed(error, notes),
     }
+}
+
+/// Which reading is wanted, see [`Step::ReadRepository`].
+struct Reading {
+    since: Option<Source>,
+    base: Option<Base>,
+    least: Option<u64>,
+}
+
+async fn read_repository(
+    Reading { since, base, least }: Reading,
+    work: &mut Work,
+    tools: &Tools,
+    notes: &mut Notes,
+) -> Difference {
+    let Some(repository) = &tools.repository else { return Difference::Failed };
+    // The source goes on from its last read. If that was not published, it must not be left out.
+    let read = match since.filter(|_| !work.unpublished) {
+        Some(source) => Read::Since(Box::new(source)),
+        None => Read::Full,
+    };
+    let (begun, before) = (tools.runtime.now(), work.unpublished);
+    work.unpublished = true;
+    let reading = match repository.read(read).await {
+        Ok(reading) => reading,
+        Err(error) => {
+            tracing::warn!(%error, "read: no answer from the repository");
+            work.unpublished = before;
+            notes.repository_error = Some(error.to_string());
+            return Difference::Failed;
+        }
+    };
+    notes.repository_answered = true;
+    notes.read_again = reading.incomplete;
+    let (rows, full, incomplete) = (reading.rows, reading.full, reading.incomplete);
+    let wall = tools.runtime.wall_now();
+    let difference =
+        difference::from_reading(work, &**repository, reading, base, least, wall).await;
+    let took = tools.runtime.now().since(begun);
+    let changes = match difference {
+        Difference::Pending { changes, .. } => changes,
+        _ => 0,
+    };
+    if changes == 0 && matches!(difference, Difference::Pending { .. }) {
+        work.unpublished = false;
+    }
+    tracing::debug!(rows, changes, full, incomplete, ?took, "read: repository");
+    difference
 }
 
 fn failed(error: StoreError, notes: &mut Notes) -> Outcome {

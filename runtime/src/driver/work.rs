@@ -6,9 +6,11 @@ use zonesync_core::digest::{Digest, DigestKey};
 use zonesync_core::entity::{Action, Change, Rank, Version};
 use zonesync_core::format::Source;
 use zonesync_core::id::{EntityKey, EntityKeyBuf, Position};
-use zonesync_core::node::Base;
+use zonesync_core::node::{Base, Held};
 use zonesync_core::removal::{GuardData, Token};
+use zonesync_core::time::WallTime;
 
+use super::quarantine::Quarantine;
 use crate::entity::Entity;
 use crate::state::{View, Writer};
 use crate::store::{Bytes, Entry, Publish};
@@ -32,8 +34,17 @@ pub(super) struct Work {
     pub(super) confirmed: Option<Token>,
     /// How far the pending changes will have come with the repository.
     pub(super) source: Source,
-    /// What is held back since the rows fall short: token and number.
+    /// What is held back since the rows fall short: token, and how many are missing.
     pub(super) short: Option<(Token, u64)>,
+    /// The guard of the head that was read last, until it is known what becomes of it.
+    pub(super) seen: Option<(Position, GuardData)>,
+    /// Rows were read whose changes are not published, or not yet.
+    pub(super) unpublished: bool,
+    /// What is pending came from such a read, and not from memory.
+    pub(super) from_rows: bool,
+    /// How many first loads in a row were put off since the rows were not all there.
+    pub(super) put_off: u32,
+    pub(super) quarantine: Quarantine,
 }
 
 /// One pending change of one entity: its new payload, or none if it goes.
@@ -70,6 +81,27 @@ impl Work {
             confirmed: None,
             source: Source::default(),
             short: None,
+            seen: None,
+            unpublished: false,
+            from_rows: false,
+            put_off: 0,
+            quarantine: Quarantine::default(),
+        }
+    }
+
+    /// Takes the guard's data of a head at `position`, whose state is now held.
+    pub(super) fn arrive(&mut self, position: Position) {
+        if let Some((_, guard)) = self.seen.take_if(|(at, _)| *at == position) {
+            self.guard = guard;
+        }
+    }
+
+    /// Begins a reign with the state that is held. What the head's guard remembers is kept, too,
+    /// where the reign does not simply go on from the head.
+    pub(super) fn begin_reign(&mut self, held: Option<&Held>, now: WallTime) {
+        self.source = held.map(|held| held.source).unwrap_or_default();
+        if let Some((_, guard)) = self.seen.take() {
+            self.guard.merge(now, &guard);
         }
     }
 
@@ -83,7 +115,17 @@ impl Work {
     }
 
     /// Makes changes pending, in the order in which they may be applied.
-    pub(super) fn enqueue(&mut self, mut changes: Vec<Pending>) {
+    ///
+    /// Of several changes of one entity one stays, a removal before all; what `base` holds already
+    /// is no change. So what is pending never makes an empty batch.
+    pub(super) fn enqueue(&mut self, base: Base, mut changes: Vec<Pending>) {
+        let view = self.writer.view();
+        changes.sort_by(|a, b| (&a.key, a.payload.is_some()).cmp(&(&b.key, b.payload.is_some())));
+        changes.dedup_by(|again, first| again.key == first.key);
+        changes.retain(|change| {
+            let held = Self::payload(base, &view, self.staged.as_ref(), change.key.as_ref());
+            held != change.payload.as_deref()
+        });
         changes.sort_by(|a, b| (a.rank(), &a.key).cmp(&(b.rank(), &b.key)));
         self.pending = changes.into();
     }
@@ -108,6 +150,8 @@ pub(super) struct Staged {
     entities: BTreeMap<EntityKeyBuf, Bytes>,
     pub(super) digest: Digest,
     pub(super) position: Position,
+    /// How far it had come with the repository.
+    pub(super) source: Source,
 }
 
 impl Staged {

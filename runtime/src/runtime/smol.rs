@@ -1,6 +1,7 @@
 //! The default host: an executor of our own, on threads that we start and join.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -24,8 +25,10 @@ impl Smol {
         for number in 0..threads.max(1) {
             let (executor, stopped) = (Arc::clone(&executor), stopped.clone());
             let run = move || {
-                // Ends when the sender is dropped or closed.
-                let _ = async_io::block_on(executor.run(stopped.recv()));
+                // Ends when the sender is dropped or closed. A task that panics ends alone: its
+                // thread goes on, for the others need it.
+                let turn = || async_io::block_on(executor.run(stopped.recv()));
+                while catch_unwind(AssertUnwindSafe(turn)).is_err() {}
             };
             let thread = std::thread::Builder::new().name(format!("zonesync-{number}"));
             handles.push(thread.spawn(run)?);
