@@ -220,9 +220,11 @@ impl World {
     /// Hands in what has come, lets time pass, begins what is due.
     fn turn(&mut self, number: usize) {
         let now = self.now;
+        let mut due = false;
         for lane in 0..2 {
             let host = &mut self.hosts[number];
             if let Some((_, told)) = host.lanes[lane].coming.take_if(|(due, _)| *due <= now) {
+                due = true;
                 let next = host.take(now, lane, told);
                 if let Some(ask) = next {
                     let delay = self.millis(5);
@@ -231,14 +233,18 @@ impl World {
             }
         }
         let host = &mut self.hosts[number];
-        let master = host.master % self.stores.len();
-        if host.node.watching().is_some_and(|seen| self.stores[master].has_moved(seen))
-            && host.cut_until <= now
-        {
+        let store = &self.stores[host.master % self.stores.len()];
+        let moved = host.node.watching().is_some_and(|seen| store.has_moved(seen));
+        if moved && host.cut_until <= now {
+            due = true;
             host.node.handle_wake(now);
         }
         if host.node.watches_repository() && host.last_read.as_ref() != Some(&self.truth) {
+            due = true;
             host.node.handle_repository_changed();
+        }
+        if !due && host.node.poll_timeout().is_some_and(|due| due > now) {
+            return;
         }
         host.node.handle_timeout(now);
         let asks = host.begin(now, &mut self.random);
