@@ -14,6 +14,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
+use futures_lite::future::block_on;
+use zonesync::core::id::Position;
+use zonesync::store::ZoneStore;
+use zonesync::store::memory::MemoryStore;
 use zonesync::{Options, ZoneSync};
 use zonesync_tests::alloc::CountingAllocator;
 use zonesync_tests::bench::{TakeOver, Zone};
@@ -157,14 +161,24 @@ fn pause(
 
 fn print_state(begun: Instant, flow: &Flow, zone: &Zone) {
     let Memory { at, resident_mb, allocated_mb } = Memory::now(begun);
+    let (batches, bytes) = log_size(&zone.store);
     println!(
         "raw soak at {:.0} s: {} changes, position {}, CPU {:.1} s, RSS {resident_mb:.0} MB, of these \
-         allocated {allocated_mb:.0} MB",
+         allocated {allocated_mb:.0} MB; the log after the snapshot has {batches} batches of {:.0} MB",
         at.as_secs_f64(),
         flow.changes(),
         zone.nodes()[0].state().position(),
         process::cpu_seconds(),
+        bytes as f64 / 1e6,
     );
+}
+
+/// Counts the batches that a new node must apply after it has loaded the snapshot, and their bytes.
+fn log_size(store: &MemoryStore) -> (usize, usize) {
+    let log = |after| block_on(store.read(after, usize::MAX)).expect("it is in this process");
+    let head = log(Position::START).head.expect("the zone has a state");
+    let entries = log(head.snapshot.expect("it is complete").position).entries;
+    (entries.len(), entries.iter().map(|entry| entry.bytes.len()).sum())
 }
 
 fn report(promises: &Promises, findings: &Findings, length: Duration) -> ExitCode {

@@ -42,6 +42,13 @@ pub fn skip(name: &str, reason: impl Display) {
     println!("figure {name} skipped {reason}");
 }
 
+/// Gives the middle of a list of numbers.
+pub fn median(list: &[f64]) -> f64 {
+    let mut list = list.to_vec();
+    list.sort_by(f64::total_cmp);
+    list[list.len() / 2]
+}
+
 /// Times of the same thing, sorted.
 #[derive(Clone, Debug)]
 pub struct Times(Vec<f64>);

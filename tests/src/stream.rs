@@ -28,7 +28,8 @@ use zonesync::entity::Entity;
 use zonesync::repository::{Found, ManagementRepository, Read, Reading, Reply};
 use zonesync::runtime::wall_now;
 
-use self::names::{Names, Random};
+use self::names::Names;
+use crate::data::Random;
 
 /// How many changes are remembered. A reader further behind reads everything.
 const NOTED_MAX: usize = 100_000;

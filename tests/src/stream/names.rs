@@ -4,9 +4,7 @@ use zonesync::core::id::{EntityKey, EntityKeyBuf};
 use zonesync::entity::Entity;
 
 use super::Row;
-
-/// How many APIs the subscriptions are spread over.
-const APIS: usize = 1_000;
+use crate::data::{APIS, Random};
 
 /// When subscriptions began, in milliseconds since 1970: long ago.
 const BEGAN_MS: u64 = 1_700_000_000_000;
@@ -21,44 +19,6 @@ pub fn revision(payload: &[u8]) -> Option<u32> {
     let end = payload.iter().rposition(|byte| byte.is_ascii_hexdigit())? + 1;
     let text = std::str::from_utf8(payload.get(end.checked_sub(8)?..end)?).ok()?;
     u32::from_str_radix(text, 16).ok()
-}
-
-/// A generator of numbers that is the same in each run: SplitMix64.
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        ((u128::from(self.next()) * end as u128) >> 64) as usize
-    }
-
-    fn uuid(&mut self) -> String {
-        let last = self.next();
-        self.uuid_ending(last & 0xffff_ffff_ffff)
-    }
-
-    /// Draws a UUID whose last twelve digits are given.
-    fn uuid_ending(&mut self, last: u64) -> String {
-        let (a, b) = (self.next(), self.next());
-        let (mid, low, variant) = (a >> 16 & 0xffff, a & 0xfff, 0x8000 | b & 0x3fff);
-        format!("{:08x}-{mid:04x}-4{low:03x}-{variant:04x}-{last:012x}", a >> 32)
-    }
-
-    fn word(&mut self) -> &'static str {
-        const WORDS: [&str; 24] = [
-            "mobile", "orders", "Berlin", "partner", "nightly", "stock", "invoice", "Lyon",
-            "trial", "billing", "north", "gateway", "report", "claims", "fleet", "Oslo", "payroll",
-            "beta", "search", "export", "archive", "retail", "sensor", "booking",
-        ];
-        WORDS[self.below(WORDS.len())]
-    }
 }
 
 /// All names, from a seed.
@@ -104,7 +64,7 @@ impl Names {
     /// Starts the numbers that one text is drawn from.
     fn random(&self, number: u32, what: u64, revision: u32) -> Random {
         let mut random = Random(self.seed ^ u64::from(number) << 32 ^ u64::from(revision));
-        Random(random.next() ^ what)
+        Random(random.draw() ^ what)
     }
 
     fn subscription_id(&self, number: u32) -> String {
