@@ -57,6 +57,15 @@ pub struct Lease {
     pub remaining: Duration,
 }
 
+/// What a node saw of its store last. Waiting ends when the store shows something else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Where the head stood; [`Position::START`] if there was none.
+    pub head: Position,
+    /// The term of the lease that stood; zero if none did.
+    pub lease: Term,
+}
+
 /// What a node tells the zone of itself, every third of the TTL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {

@@ -3,7 +3,7 @@
 //! Drive it like this. Carry out the elector's commands ([`Node::poll_lease`]) and the node's steps
 //! ([`Node::poll_step`]) beside each other; of each at most one is under way. Hand in what came of
 //! them, and time, through `handle_*`. When no step is due, watch the store for a head other than
-//! [`Node::watching`] and, as primary, the repository for changes.
+//! the one in [`Node::watching`] and, as primary, the repository for changes.
 //!
 //! The node knows positions, lists and digests. The entities are the driver's: it holds the node's
 //! own state, a *staged* state loaded beside it, and the *pending* difference that is being
@@ -15,13 +15,15 @@
 mod follow;
 mod reign;
 mod report;
+mod takeover;
+mod writes;
 
 pub use report::{Event, Reason, Standing};
 
 use heapless::Deque;
 
 use crate::digest::Digest;
-use crate::election::{self, Answer, Elector, Lease, Report, Role};
+use crate::election::{self, Answer, Elector, Lease, Report, Role, Seen};
 use crate::format::{BatchMeta, FORMAT, Filter, Head, Snapshot, Source};
 use crate::history::{CLAIMS_MAX, TermList};
 use crate::id::{Epoch, NodeId, Position, Term};
@@ -230,6 +232,12 @@ pub struct Node {
     report: report::Health,
     live: Option<Report>,
     raise_for: Option<Position>,
+    /// The position raised for last, until something else was done: a store that has no room for
+    /// it must not be asked again at once.
+    raised: Option<Position>,
+    /// The repository was read and not all of the difference is known to stand. A source that goes
+    /// on from its last read would never tell of it again, so the next read is a full one.
+    unpublished: bool,
     /// The read under way was sent before the lease was ours: it may show an old head.
     reread: bool,
     /// The last read showed an older term than we know.
@@ -258,6 +266,8 @@ impl Node {
             report: report::Health::new(now),
             live: None,
             raise_for: None,
+            raised: None,
+            unpublished: false,
             reread: false,
             doubt: false,
             repository_changed: false,
@@ -311,17 +321,19 @@ impl Node {
         }
     }
 
-    /// Gives the position to wait beside: the store is worth reading when its head is another.
-    pub fn watching(&self) -> Option<Position> {
+    /// Gives what to wait beside: the store is worth reading when its head is another, and worth a
+    /// look when another lease stands. None while an answer is under way, or the node is primary.
+    pub fn watching(&self) -> Option<Seen> {
         if self.busy || self.step.is_some() || self.reign.is_some() {
             return None;
         }
-        Some(self.head.as_ref().map_or(Position::START, Head::position))
+        let head = self.head.as_ref().map_or(Position::START, Head::position);
+        Some(Seen { head, lease: self.elector.watching()? })
     }
 
     /// Says whether the repository is worth watching for changes.
     pub fn watches_repository(&self) -> bool {
-        self.reign.as_ref().is_some_and(Reign::is_steady) && !self.busy && self.step.is_none()
+        self.is_steady() && !self.busy && self.step.is_none()
     }
 
     /// Gives how the node stands with its zone.
@@ -356,7 +368,10 @@ impl Node {
 
     /// Says when [`Node::handle_timeout`] is next worth calling.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let follows = self.reign.as_ref().is_none_or(Reign::is_looking);
+        let follows = match &self.reign {
+            Some(reign) => reign.is_looking(),
+            None => !self.report.stopped,
+        };
         let rest = if self.busy || !follows { None } else { self.rest_until };
         let reign = if self.busy { None } else { self.reign.as_ref().and_then(Reign::next_due) };
         [self.elector.poll_timeout(), rest, reign].into_iter().flatten().min()
@@ -370,7 +385,7 @@ impl Node {
         self.take_election_events(now);
     }
 
-    /// Takes in that the store's head may have moved or its lease was released.
+    /// Takes in that head or lease may be others than those in [`Node::watching`].
     pub fn handle_wake(&mut self, now: Instant) {
         self.elector.handle_wake(now);
         self.rest_until = Some(now);
@@ -391,6 +406,7 @@ impl Node {
     ) {
         let willing = self.may_lead(live);
         self.elector.set_willing(now, willing && !self.report.stopped);
+        self.see_live(live);
         let own = self.held.as_ref().map_or(Position::START, |h| h.position);
         self.elector.handle_look(now, lease, newest, live, own);
         self.report.primary = lease.map(|l| l.node.clone());
@@ -414,9 +430,12 @@ impl Node {
     ) {
         self.elector.handle_renewed(now, answer);
         self.take_election_events(now);
-        self.see_live(live);
-        if let Some(reign) = &mut self.reign {
+        if let (Some(reign), Answer::Granted(term)) = (&mut self.reign, answer)
+            && reign.is_of(term)
+        {
             reign.see_claims(claims);
+            self.see_live(live);
+            self.see_lost(live);
         }
     }
 
@@ -451,6 +470,9 @@ impl Node {
     /// Reads the whole repository at the next occasion: a person confirmed a removal.
     pub fn want_full_read(&mut self) {
         self.full_wanted = true;
+        if let Some(reign) = &mut self.reign {
+            reign.hurry();
+        }
     }
 
     // --- within ---
@@ -464,19 +486,30 @@ impl Node {
                 || !live.iter().any(|r| r.can_stand && r.filter == head.filter))
     }
 
-    /// Keeps the live report of another node that holds most, and one to raise for.
+    /// Keeps the live report of another node that holds most of what the same filter lets through.
     fn see_live(&mut self, live: &[Report]) {
-        let own = self.config.election.instance;
-        let others = || live.iter().filter(|r| r.instance != own);
-        self.live = others().max_by_key(|r| r.count).cloned();
-        let Some(head) = &self.head else { return };
+        let (own, filter) = (self.config.election.instance, self.config.filter);
+        let others = live.iter().filter(|r| r.instance != own && r.filter == filter);
+        self.live = others.max_by_key(|r| r.count).cloned();
+    }
+
+    /// Keeps a position to raise for: that of an observer, which never raises before it stands.
+    fn see_lost(&mut self, live: &[Report]) {
+        let Some(reign) = self.reign.as_ref().filter(|reign| reign.is_steady()) else { return };
+        // While a primary has nothing under way its own list is the head's.
+        let Some(held) = &self.held else { return };
+        let claims = self.head.as_ref().map(|head| &head.claims);
         let lost = |r: &&Report| {
             r.role == Role::Observer
-                && r.position != Position::START
-                && !head.list.covers(r.position)
-                && !head.claims.contains(r.position)
+                && !held.list.covers(r.position)
+                && !claims.is_some_and(|claims| claims.contains(r.position))
+                && !reign.raised.contains(r.position)
         };
-        self.raise_for = others().find(lost).map(|r| r.position);
+        self.raise_for = live.iter().find(lost).map(|r| r.position);
+    }
+
+    fn is_steady(&self) -> bool {
+        self.reign.as_ref().is_some_and(Reign::is_steady)
     }
 
     fn take_election_events(&mut self, now: Instant) {

@@ -22,8 +22,7 @@ use std::task::{Context, Poll};
 use async_channel::Receiver;
 use futures_lite::FutureExt;
 use tracing::Instrument;
-use zonesync_core::election::{Loss, Role};
-use zonesync_core::id::Position;
+use zonesync_core::election::{Loss, Role, Seen};
 use zonesync_core::node::{Event, LogSeen, Node, Step};
 use zonesync_core::removal::Token;
 use zonesync_core::time::Duration;
@@ -47,9 +46,10 @@ pub(crate) enum Request {
 }
 
 /// What the driver waits for.
+#[expect(clippy::large_enum_variant, reason = "one at a time")]
 enum Signal {
     Lease(LeaseOutcome),
-    Step(Option<(Work, Outcome, Notes)>),
+    Step(Option<Box<(Work, Outcome, Notes)>>),
     StoreMoved,
     RepositoryChanged,
     Request(Option<Request>),
@@ -67,7 +67,7 @@ pub(crate) struct Driver {
     work: Option<Work>,
     lease: Option<Wait<LeaseOutcome>>,
     step: Option<Receiver<(Work, Outcome, Notes)>>,
-    store_watch: Option<(Position, Wait<bool>)>,
+    store_watch: Option<(Seen, Wait<bool>)>,
     repository_watch: Option<Wait<()>>,
     confirmed: Option<Token>,
     discard: bool,
@@ -134,10 +134,10 @@ impl Driver {
         let now = self.tools.runtime.now();
         self.node.handle_timeout(now);
         self.tell();
-        if self.lease.is_none() {
-            if let Some(command) = self.node.poll_lease() {
-                self.lease = Some(self.begin_lease(command));
-            }
+        if self.lease.is_none()
+            && let Some(command) = self.node.poll_lease()
+        {
+            self.lease = Some(self.begin_lease(command));
         }
         if let Some(mut work) = self.work.take() {
             if std::mem::take(&mut self.discard) {
@@ -177,9 +177,13 @@ impl Driver {
 
     /// Keeps the watches on store and repository as the node wants them.
     fn watch(&mut self) {
-        let seen = self.node.watching();
-        if seen != self.store_watch.as_ref().map(|(seen, _)| *seen) {
-            self.store_watch = seen.map(|seen| (seen, self.watch_store(seen)));
+        // A node that is busy looks again by itself; the wait goes on until it names other things.
+        match self.node.watching() {
+            Some(seen) if self.store_watch.as_ref().is_none_or(|(old, _)| *old != seen) => {
+                self.store_watch = Some((seen, self.watch_store(seen)));
+            }
+            None if self.node.role() == Role::Primary => self.store_watch = None,
+            _ => {}
         }
         if !self.node.watches_repository() {
             self.repository_watch = None;
@@ -191,7 +195,7 @@ impl Driver {
         }
     }
 
-    fn watch_store(&self, seen: Position) -> Wait<bool> {
+    fn watch_store(&self, seen: Seen) -> Wait<bool> {
         let (store, runtime, poll) =
             (self.tools.store.clone(), self.tools.runtime.clone(), self.poll);
         Box::pin(async move {
@@ -218,19 +222,19 @@ impl Driver {
             if let Some(outcome) = poll_slot(lease, context) {
                 return Poll::Ready(Signal::Lease(outcome));
             }
-            if let Some(ended) = &mut ended {
-                if let Poll::Ready(done) = ended.poll(context) {
-                    return Poll::Ready(Signal::Step(done.ok()));
-                }
+            if let Some(ended) = &mut ended
+                && let Poll::Ready(done) = ended.poll(context)
+            {
+                return Poll::Ready(Signal::Step(done.ok().map(Box::new)));
             }
             if let Poll::Ready(request) = request.poll(context) {
                 return Poll::Ready(Signal::Request(request.ok()));
             }
-            if let Some((_, watch)) = store {
-                if let Poll::Ready(moved) = watch.poll(context) {
-                    *store = None;
-                    return Poll::Ready(if moved { Signal::StoreMoved } else { Signal::Time });
-                }
+            if let Some((_, watch)) = store
+                && let Poll::Ready(moved) = watch.poll(context)
+            {
+                *store = None;
+                return Poll::Ready(if moved { Signal::StoreMoved } else { Signal::Time });
             }
             if poll_slot(repository, context).is_some() {
                 return Poll::Ready(Signal::RepositoryChanged);
@@ -245,7 +249,8 @@ impl Driver {
         let now = self.tools.runtime.now();
         match signal {
             Signal::Lease(outcome) => self.take_lease(outcome),
-            Signal::Step(Some((work, outcome, notes))) => {
+            Signal::Step(Some(ended)) => {
+                let (work, outcome, notes) = *ended;
                 self.step = None;
                 self.take_step(work, outcome, notes);
             }
@@ -307,8 +312,8 @@ impl Driver {
                 self.node.handle_log(now, seen);
             }
             Outcome::Applied(applied, held) => {
-                counted.applied = applied.len() as u64;
-                self.node.handle_applied(now, &applied, held);
+                counted.applied = applied;
+                self.node.handle_applied(now, held.map(|held| *held));
             }
             Outcome::Loaded(loaded) => {
                 let loaded = loaded.map(|loaded| *loaded);
@@ -329,10 +334,10 @@ impl Driver {
             Outcome::StoreFailed => self.node.handle_step_failure(now),
         }
         // A position can move although nothing changes: a term was opened, a store was restored.
-        if let Some(held) = self.node.held() {
-            if held.position != work.writer.view().position() {
-                work.writer.move_to(held.position);
-            }
+        if let Some(held) = self.node.held()
+            && held.position != work.writer.view().position()
+        {
+            work.writer.move_to(held.position);
         }
         self.board.update(|facts| {
             facts.note(notes, wall);

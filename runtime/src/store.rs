@@ -18,6 +18,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use zonesync_core::digest::Digest;
+pub use zonesync_core::election::Seen;
 use zonesync_core::election::{Lease, LeaseStamp, Report};
 use zonesync_core::format::{BatchMeta, Filter, Head, Snapshot, Source};
 use zonesync_core::history::TermList;
@@ -43,13 +44,14 @@ pub trait ZoneStore: Send + Sync + fmt::Debug + 'static {
     /// instance holds it. The epoch is one above the higher of the newest given and
     /// `Acquire::known`. The same term id again, while its lease stands, gets the same answer.
     /// Refused if the newest epoch given is above `Acquire::known`: so a late duplicate never takes
-    /// a lease, for its sender's knowledge is old.
+    /// a lease, for its sender's knowledge is old. Denied if `Acquire::known` is more than 2^32
+    /// above the newest given: no zone can have come there.
     fn acquire(&self, request: Acquire) -> Reply<'_, Acquired>;
 
     /// Prolongs the lease of `Renew::term` by its TTL, if that term still holds it.
     ///
-    /// Refused as behind if the head is below `Renew::acknowledged`: the store lost something. A
-    /// head above it is the holder's own batch under way.
+    /// Refused as behind if the head is below `Renew::acknowledged`, or beside it on another term:
+    /// the store lost something. A head above it is the holder's own batch under way.
     fn renew(&self, request: Renew) -> Reply<'_, Renewed>;
 
     /// Ends the lease of `term` at once and wakes every waiter. Does nothing for another term.
@@ -58,10 +60,10 @@ pub trait ZoneStore: Send + Sync + fmt::Debug + 'static {
     /// Appends one batch to the log and moves the head to it.
     ///
     /// Done if the head stands at `BatchMeta::previous`, and done already if it stands at the batch
-    /// itself with the same fingerprint; behind if it stands below `previous`, else ahead. The head
-    /// is made if there is none and `previous` is [`Position::START`]. With the head, the list
-    /// advances to the position, or becomes `HeadUpdate::list`; claims that the list then covers
-    /// are dropped.
+    /// itself with the same fingerprint; behind if it stands below `previous`, or beside it on
+    /// another term, else ahead. The head is made if there is none and `previous` is
+    /// [`Position::START`]. With the head, the list advances to the position, or becomes
+    /// `HeadUpdate::list`; claims that the list then covers are dropped.
     fn publish(&self, request: Publish) -> Reply<'_, Written>;
 
     /// Notes that chunks of a snapshot at `position` will follow, so that leftovers are swept.
@@ -78,18 +80,21 @@ pub trait ZoneStore: Send + Sync + fmt::Debug + 'static {
 
     /// Makes the snapshot the head's, now that all its chunks are there.
     ///
-    /// Behind if the head is below `CommitSnapshot::snapshot` (below its `from` if that is given).
+    /// Behind if the head is below `CommitSnapshot::snapshot` (below its `from` if that is given),
+    /// or beside it on another term; if a chunk is missing, or the set was begun in another term.
     /// With `from`, a first load or restore, the head must stand exactly there and moves to the
     /// snapshot's position without an entry in the log; else it must be at or above the position
-    /// and stays. Done already if the head names this snapshot.
+    /// and stays. Done already if the head names this snapshot; ahead if it names another at the
+    /// same or a newer position.
     fn commit_snapshot(&self, request: CommitSnapshot) -> Reply<'_, Written>;
 
-    /// Changes the head without a batch: settles claims, moves `source`, keeps guard data. Behind
-    /// or ahead unless the head stands at `at`.
+    /// Changes the head without a batch: settles claims, moves `source`, keeps guard data.
+    ///
+    /// Behind if the head is below `at`, or beside it on another term; ahead if it is above.
     fn write_head(&self, term: Term, at: Position, update: HeadUpdate) -> Reply<'_, Written>;
 
     /// Drops the log up to the newest snapshot, and all other snapshots, sparing what live readers
-    /// are reading.
+    /// are reading and a snapshot under way in this term.
     fn trim(&self, term: Term) -> Reply<'_, Written>;
 
     /// Tells the store what a node has seen, see [`zonesync_core::history::raise`].
@@ -104,10 +109,13 @@ pub trait ZoneStore: Send + Sync + fmt::Debug + 'static {
     /// Reads one chunk of the snapshot at `position`, or none if it is gone.
     fn chunk(&self, position: Position, number: u32) -> Reply<'_, Option<Bytes>>;
 
-    /// Waits until the head is not at `seen`, a lease is released, or `timeout` has passed.
+    /// Waits until the head is not at `Seen::head`, the lease of `Seen::lease` was released or
+    /// another was given, or `timeout` has passed.
     ///
-    /// May return early. Dropping the future ends the wait.
-    fn wait(&self, seen: Position, timeout: Duration) -> Reply<'_, ()>;
+    /// What happened between the look that showed `seen` and this call ends the wait at once. A
+    /// mere renewal does not end it, nor need the end of a lease by time. May return early.
+    /// Dropping the future ends the wait.
+    fn wait(&self, seen: Seen, timeout: Duration) -> Reply<'_, ()>;
 }
 
 /// Lease, term and head as the store shows them.
@@ -276,15 +284,17 @@ pub struct Log {
     pub gap: bool,
 }
 
-/// Why a store gave no answer. Nothing is known of whether the step was carried out.
+/// Why a store gave no answer. Whether the step was carried out is not known, but where a case says
+/// that nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreError {
     /// No connection, a time-out, a server that is loading or failing over: try again.
     Unavailable(String),
-    /// No room for the write; what is stored stays readable. Try again later.
+    /// No room for the write. Nothing was changed, and what is stored stays readable. Try again later.
     Full,
-    /// The store refuses us, and will until somebody changes its settings or ours.
+    /// The store refuses us, and will until somebody changes its settings or ours. Nothing was
+    /// changed.
     Denied(String),
     /// What the store holds is not what we wrote.
     Corrupt(String),

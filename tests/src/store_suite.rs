@@ -166,9 +166,12 @@ macro_rules! store_suite {
             }
             waits {
                 a_wait_elsewhere_ends_at_once
+                a_wait_beside_another_lease_ends_at_once
                 a_wait_ends_with_a_batch
                 a_wait_ends_with_a_moved_head
                 a_wait_ends_with_a_release
+                a_wait_ends_with_a_new_lease
+                a_wait_goes_on_over_a_renewal
                 a_wait_ends_at_its_time_out
                 a_wait_may_be_dropped
                 many_writers_make_one_log

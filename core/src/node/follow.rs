@@ -1,10 +1,11 @@
 //! Following: read, apply, load, raise. A primary that is catching up does the same.
 
 use super::{Event, Held, LogSeen, Node, Reason, Step};
+use crate::election::Loss;
 use crate::format::{BatchMeta, Head};
 use crate::history::{self, Standing};
-use crate::id::Position;
-use crate::time::Instant;
+use crate::id::{Epoch, Position};
+use crate::time::{Duration, Instant};
 
 /// How often a snapshot is loaded in a row before the node takes a breath.
 const LOADS_MAX: u32 = 5;
@@ -52,7 +53,11 @@ impl Node {
             }
             return;
         };
-        match history::standing(held.position, &head.list, &head.claims) {
+        let standing = history::standing(held.position, &head.list, &head.claims);
+        if standing != Standing::Lost {
+            self.raised = None;
+        }
+        match standing {
             Standing::Covered if held.position == head.position() => {
                 if held.digest.fingerprint() == head.digest.fingerprint() {
                     self.arrive(now);
@@ -90,15 +95,32 @@ impl Node {
         let (position, complete) = (head.position(), head.is_complete());
         let unreconciled = head.claims.open().next().is_some();
         self.loads = 0;
-        if complete && self.reign.is_none() {
+        if !complete {
+            self.report.out_of_sync(now, Reason::FirstLoad);
+        } else if self.reign.is_none() {
+            // What a cold node takes while claims are open stays marked until none is.
+            let stale = unreconciled && (self.report.stale || !self.report.ready);
             self.report.in_sync();
-            self.report.stale = unreconciled && !self.report.ready;
+            self.report.stale = stale;
         }
-        if complete && !self.report.ready {
+        if complete {
+            self.become_ready(position);
+        }
+        self.rest(now);
+    }
+
+    pub(super) fn become_ready(&mut self, position: Position) {
+        if !self.report.ready {
             self.report.ready = true;
             self.push_event(Event::Ready(position));
         }
-        self.rest(now);
+    }
+
+    pub(super) fn stands_at_head(&self) -> bool {
+        self.held.as_ref().zip(self.head.as_ref()).is_some_and(|(held, head)| {
+            held.position == head.position()
+                && held.digest.fingerprint() == head.digest.fingerprint()
+        })
     }
 
     fn heal(&mut self, now: Instant, head: &Head) {
@@ -120,15 +142,14 @@ impl Node {
         }
     }
 
-    /// Takes in that entries were applied: the last of them, and what the state is now. None if one
-    /// could not be verified; then nothing after it was applied.
-    pub fn handle_applied(&mut self, now: Instant, applied: &[BatchMeta], held: Option<Held>) {
+    /// Takes in that entries were applied, and what the state is now. None if the first of them
+    /// could not be verified: then nothing was.
+    pub fn handle_applied(&mut self, now: Instant, held: Option<Held>) {
         self.finish();
         match held {
             Some(held) => {
                 self.held = Some(held);
-                let at = applied.last().map(|meta| meta.position);
-                if self.head.as_ref().map(Head::position) == at {
+                if self.stands_at_head() {
                     self.arrive(now);
                 }
                 // The log may have grown meanwhile; a primary goes on with taking over.
@@ -146,23 +167,29 @@ impl Node {
     /// Takes in that a state was loaded: the head as it was read with the last of the log, and the
     /// staged state. None if it could not be had.
     pub fn handle_loaded(&mut self, now: Instant, loaded: Option<(&Head, Held)>) {
-        self.finish();
-        let Some((head, staged)) = loaded else {
-            self.staged = None;
+        let step = self.finish();
+        self.staged = None;
+        // What was read is not the head that it was read with, or a head older than the one that
+        // it was asked for: the store went back meanwhile.
+        let whole = |(head, staged): &(&Head, Held)| {
+            head.is_complete()
+                && staged.position == head.position()
+                && staged.digest.fingerprint() == head.digest.fingerprint()
+                && self.head.as_ref().is_none_or(|known| known.position() <= head.position())
+        };
+        let Some((head, staged)) = loaded.filter(whole) else {
+            if matches!(step, Some(Step::Install)) {
+                // A primary without the state that it published cannot go on.
+                self.elector.step_down(now, Duration::ZERO);
+                self.take_election_events(now);
+            }
             self.back_off(now);
             return;
         };
         self.head = Some(head.clone());
-        let whole = staged.position == head.position()
-            && staged.digest.fingerprint() == head.digest.fingerprint();
-        if !whole {
-            self.staged = None;
-            self.back_off(now);
-            return;
-        }
         self.staged = Some(Held { list: head.list.clone(), source: head.source, ..staged });
         if self.reign_wants_staged() {
-            self.open_on_staged();
+            self.open_on_staged(now);
             return;
         }
         let leaves = |p: Position| {
@@ -186,29 +213,47 @@ impl Node {
         if let Some(staged) = self.staged.take() {
             self.held = Some(staged);
         }
-        if self.reign_is_reconciled() {
+        if self.reign_is_reconciled(now) {
             return;
         }
-        self.arrive(now);
+        if self.stands_at_head() {
+            self.arrive(now);
+        }
         self.read_again();
     }
 
     /// Takes in that the store was told. `epoch` is the newest given, or none if it refused.
-    pub fn handle_raised(&mut self, now: Instant, epoch: Option<crate::id::Epoch>) {
-        let step = self.finish();
+    pub fn handle_raised(&mut self, now: Instant, epoch: Option<Epoch>) {
+        let Some(Step::Raise { position, .. }) = self.finish() else { return };
+        let repeated = position.is_some() && position == self.raised;
+        self.raise_for = None;
+        self.raised = position;
         if let Some(epoch) = epoch {
             self.elector.handle_epoch(epoch);
-            if let Some(Step::Raise { position: Some(position), .. }) = step {
+            if let Some(position) = position {
                 self.push_event(Event::Raised(position));
+                if let Some(reign) = &mut self.reign {
+                    reign.raised.add(position);
+                }
+            }
+            if let Some(term) = self.reign.as_ref().map(|reign| reign.term)
+                && epoch > term.epoch
+            {
+                // What was seen fences this very reign.
+                self.elector.handle_refused(now, term, Loss::Fenced);
+                self.take_election_events(now);
             }
         }
-        self.raise_for = None;
-        if self.reign.is_some() {
-            self.read_again();
-            return;
+        if self.reign.is_none() {
+            self.report.out_of_sync(now, Reason::Claimed);
+        } else if self.is_steady() {
+            return self.report_standing(now);
         }
-        self.report.out_of_sync(now, Reason::Claimed);
-        self.back_off(now);
+        if epoch.is_none() || repeated || self.reign.is_none() {
+            self.back_off(now);
+        } else {
+            self.read_again();
+        }
     }
 
     /// Takes in that a step got no answer from the store. The same step may be due again.

@@ -48,20 +48,20 @@ impl std::fmt::Display for LoadError {
 
 /// Verifies the first `count` entries that were read and applies them to the own state, one by one.
 ///
-/// Gives the entries applied and the state after them; an entry that does not verify ends the walk
+/// Gives how many were applied and the state after them; an entry that does not verify ends the walk
 /// with an error, and nothing of it is applied.
 pub(super) fn apply(
     work: &mut Work,
     count: usize,
     mut held: Held,
-) -> (Vec<BatchMeta>, Held, Option<LoadError>) {
+) -> (u64, Held, Option<LoadError>) {
     let entries = std::mem::take(&mut work.entries);
-    let mut applied = Vec::with_capacity(count);
+    let mut applied = 0;
     for entry in entries.iter().take(count) {
         if let Err(error) = apply_one(work, &entry.bytes, entry.meta, &mut held) {
             return (applied, held, Some(error));
         }
-        applied.push(entry.meta);
+        applied += 1;
     }
     (applied, held, None)
 }
@@ -171,6 +171,7 @@ pub(super) async fn load(
                 source: head.source,
             };
             work.guard = head.guard.clone();
+            staged.source = head.source;
             work.staged = Some(staged);
             return Ok((Head::clone(&head), held));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use zonesync_core::digest::Digest;
-use zonesync_core::format::{BatchMeta, Filter, Head};
+use zonesync_core::format::{Filter, Head};
 use zonesync_core::id::Epoch;
 use zonesync_core::node::{Difference, Held, Step, Write};
 
@@ -18,14 +18,24 @@ use crate::store::{Log, Raise, RaiseAnswer, StoreError, ZoneStore};
 /// What came of a step, for the rules.
 pub(super) enum Outcome {
     Log(Log),
-    Applied(Vec<BatchMeta>, Option<Held>),
+    /// How many entries were applied, and the state after them; none if the first did not verify.
+    Applied(u64, Option<Box<Held>>),
     Loaded(Option<Box<(Head, Held)>>),
     Installed,
     Raised(Option<Epoch>),
     Written(Write),
     Repository(Difference),
-    Published { write: Write, bytes: u64, remaining: usize, digest: Box<Digest> },
-    Snapshot { write: Write, bytes: u64, held: Option<Box<Held>> },
+    Published {
+        write: Write,
+        bytes: u64,
+        remaining: usize,
+        digest: Box<Digest>,
+    },
+    Snapshot {
+        write: Write,
+        bytes: u64,
+        held: Option<Box<Held>>,
+    },
     StoreFailed,
 }
 
@@ -65,10 +75,10 @@ pub(super) async fn run(
                 if let Some(error) = error {
                     tracing::warn!(%error, "an entry of the log was not applied");
                 }
-                let held = (!applied.is_empty()).then_some(held);
+                let held = (applied > 0).then(|| Box::new(held));
                 Outcome::Applied(applied, held)
             }
-            None => Outcome::Applied(Vec::new(), None),
+            None => Outcome::Applied(0, None),
         },
         Step::Load { snapshot } => match load::load(work, &*tools.store, snapshot).await {
             Ok(loaded) => {
@@ -97,7 +107,8 @@ pub(super) async fn run(
         },
         Step::Open { term, meta } => {
             if let Some(held) = &held {
-                work.source = held.source;
+                // What is published on a staged state has come as far as that one, at first.
+                work.source = work.staged.as_ref().map_or(held.source, |staged| staged.source);
             }
             let written =
                 publish::open(work, &*tools.store, term, meta, tools.incarnation, tools.filter);

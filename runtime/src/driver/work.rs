@@ -108,6 +108,7 @@ pub(super) struct Staged {
     entities: BTreeMap<EntityKeyBuf, Bytes>,
     pub(super) digest: Digest,
     pub(super) position: Position,
+    pub(super) source: Source,
 }
 
 impl Staged {

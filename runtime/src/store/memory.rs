@@ -28,7 +28,7 @@ use zonesync_core::time::{Duration, Instant};
 
 use super::{
     Acquire, Acquired, Bytes, CommitSnapshot, HeadUpdate, Log, Look, Publish, Raise, RaiseAnswer,
-    Renew, Renewed, Reply, StoreError, Written, ZoneStore,
+    Renew, Renewed, Reply, Seen, StoreError, Written, ZoneStore,
 };
 use crate::runtime::Runtime;
 use waiters::{Wait, Waiters};
@@ -181,7 +181,10 @@ impl ZoneStore for MemoryStore {
     }
 
     fn acquire(&self, request: Acquire) -> Reply<'_, Acquired> {
-        Box::pin(async move { self.step(|zone, now| zone.acquire(now, request), |_| false) })
+        Box::pin(async move {
+            let granted = |answer: &Result<_, _>| matches!(answer, Ok(Acquired::Granted(_)));
+            self.step(|zone, now| zone.acquire(now, request), granted)
+        })
     }
 
     fn renew(&self, request: Renew) -> Reply<'_, Renewed> {
@@ -243,7 +246,7 @@ impl ZoneStore for MemoryStore {
         Box::pin(async move { Ok(self.step(|zone, _| zone.chunk(position, number), |_| false)) })
     }
 
-    fn wait(&self, seen: Position, timeout: Duration) -> Reply<'_, ()> {
+    fn wait(&self, seen: Seen, timeout: Duration) -> Reply<'_, ()> {
         Box::pin(Wait::new(Arc::clone(&self.shared), seen, self.runtime.sleep(timeout)))
     }
 }

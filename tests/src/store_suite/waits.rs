@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once};
-use zonesync::store::{Acquired, HeadUpdate, Publish, Written, ZoneStore};
+use zonesync::store::{Acquired, HeadUpdate, Publish, Renewed, Seen, Written, ZoneStore};
 use zonesync_core::id::{Position, Sequence, Term};
 
 use super::{Harness, Writer, ask, entry};
@@ -27,7 +27,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// Begins to wait on a thread of its own. The receiver hears when the wait has ended.
 ///
 /// Returns once the wait has been polled, so that what the case does next cannot come too early.
-fn begin(harness: &Harness, seen: Position, timeout: Duration) -> Receiver<()> {
+fn begin(harness: &Harness, seen: Seen, timeout: Duration) -> Receiver<()> {
     let (began, begun) = mpsc::channel();
     let (ended, receiver) = mpsc::channel();
     let store = Arc::clone(&harness.store);
@@ -43,44 +43,79 @@ fn begin(harness: &Harness, seen: Position, timeout: Duration) -> Receiver<()> {
     receiver
 }
 
-/// Starts to wait for the head to leave `seen`, acts, and sees the wait end by that alone.
-fn ends_with(harness: &Harness, seen: Position, act: impl FnOnce()) {
-    let ended = begin(harness, seen, LONG);
-    assert_eq!(ended.recv_timeout(SETTLE), Err(RecvTimeoutError::Timeout), "nothing happened yet");
+/// What a look shows.
+fn seen(harness: &Harness) -> Seen {
+    let look = ask(harness.store.look(None));
+    let lease = look.lease.map(|lease| lease.term).unwrap_or_default();
+    Seen { head: look.head.unwrap_or(Position::START), lease }
+}
+
+/// Starts to wait beside what a look shows, acts, and sees the wait end by that alone.
+fn ends_with(harness: &Harness, act: impl FnOnce()) {
+    let ended = begin(harness, seen(harness), LONG);
+    goes_on(&ended);
     act();
     assert_eq!(ended.recv_timeout(HANG), Ok(()), "the wait hangs");
 }
 
+fn goes_on(ended: &Receiver<()>) {
+    assert_eq!(ended.recv_timeout(SETTLE), Err(RecvTimeoutError::Timeout), "nothing happened yet");
+}
+
 pub fn a_wait_elsewhere_ends_at_once(harness: &Harness) {
     let mut writer = Writer::elect(&harness.store, harness.ttl, 1);
-    ask(harness.store.wait(Writer::elsewhere(1, 1), LONG));
+    let before = seen(harness);
+    ask(harness.store.wait(Seen { head: Writer::elsewhere(1, 1), ..before }, LONG));
     writer.publish(SIZE);
-    ask(harness.store.wait(Position::START, LONG));
+    ask(harness.store.wait(before, LONG));
+}
+
+pub fn a_wait_beside_another_lease_ends_at_once(harness: &Harness) {
+    let writer = Writer::elect(&harness.store, harness.ttl, 1);
+    ask(harness.store.wait(Seen::default(), LONG));
+    let before = seen(harness);
+    ask(harness.store.release(writer.term));
+    ask(harness.store.wait(before, LONG));
+    Writer::elect(&harness.store, harness.ttl, 2);
+    ask(harness.store.wait(before, LONG));
 }
 
 pub fn a_wait_ends_with_a_batch(harness: &Harness) {
     let mut writer = Writer::elect(&harness.store, harness.ttl, 1);
     writer.publish(SIZE);
-    ends_with(harness, writer.at, || drop(writer.clone().publish(SIZE)));
+    ends_with(harness, || drop(writer.clone().publish(SIZE)));
 }
 
 pub fn a_wait_ends_with_a_moved_head(harness: &Harness) {
     let mut writer = Writer::elect(&harness.store, harness.ttl, 1);
     writer.publish(SIZE);
     let snapshot = writer.chunks(writer.next(1), &[b"all"]);
-    ends_with(harness, writer.at, || {
+    ends_with(harness, || {
         assert_eq!(writer.commit(snapshot, Some(writer.at)), Written::Done);
     });
 }
 
 pub fn a_wait_ends_with_a_release(harness: &Harness) {
     let writer = Writer::elect(&harness.store, harness.ttl, 1);
-    ends_with(harness, Position::START, || ask(harness.store.release(writer.term)));
+    ends_with(harness, || ask(harness.store.release(writer.term)));
+}
+
+pub fn a_wait_ends_with_a_new_lease(harness: &Harness) {
+    ends_with(harness, || drop(Writer::elect(&harness.store, harness.ttl, 1)));
+}
+
+pub fn a_wait_goes_on_over_a_renewal(harness: &Harness) {
+    let writer = Writer::elect(&harness.store, harness.ttl, 1);
+    let ended = begin(harness, seen(harness), LONG);
+    assert!(matches!(writer.renew(harness.ttl), Renewed::Done { .. }));
+    goes_on(&ended);
+    ask(harness.store.release(writer.term));
+    assert_eq!(ended.recv_timeout(HANG), Ok(()), "the wait hangs");
 }
 
 pub fn a_wait_ends_at_its_time_out(harness: &Harness) {
-    let ended = begin(harness, Position::START, harness.ttl);
-    assert_eq!(ended.recv_timeout(SETTLE), Err(RecvTimeoutError::Timeout), "nothing happened yet");
+    let ended = begin(harness, seen(harness), harness.ttl);
+    goes_on(&ended);
     (harness.pass)(harness.ttl);
     assert_eq!(ended.recv_timeout(HANG), Ok(()), "the wait hangs");
 }
@@ -88,7 +123,7 @@ pub fn a_wait_ends_at_its_time_out(harness: &Harness) {
 pub fn a_wait_may_be_dropped(harness: &Harness) {
     let mut writer = Writer::elect(&harness.store, harness.ttl, 1);
     for _ in 0..10 {
-        let mut wait = harness.store.wait(writer.at, LONG);
+        let mut wait = harness.store.wait(seen(harness), LONG);
         assert!(block_on(poll_once(&mut wait)).is_none());
         drop(wait);
         writer.publish(SIZE);
@@ -143,7 +178,8 @@ fn write_until_done(store: &dyn ZoneStore, term: Term, mark: u128) {
 fn follow(store: &dyn ZoneStore, last: u64) {
     let mut at = Position::START;
     while at.sequence.0 < last {
-        ask(store.wait(at, LONG));
+        let lease = ask(store.look(None)).lease.map(|lease| lease.term).unwrap_or_default();
+        ask(store.wait(Seen { head: at, lease }, LONG));
         let log = ask(store.read(at, 100));
         assert!(!log.gap);
         for entry in log.entries {

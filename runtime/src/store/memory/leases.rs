@@ -82,6 +82,9 @@ impl Zone {
     pub(super) fn release(&mut self, now: Instant, term: Term) -> bool {
         self.expire(now);
         let held = self.lease.take_if(|(lease, _)| lease.term == term);
+        if held.is_some() {
+            self.released = term;
+        }
         held.is_some()
     }
 

@@ -15,7 +15,7 @@ use zonesync_core::id::{Epoch, InstanceId, Position};
 use zonesync_core::time::{Duration, Instant};
 
 use super::reports::{REPORTS_MAX, Reports};
-use super::{MemoryOptions, MemoryStore, Raise, ZoneStore};
+use super::{MemoryOptions, MemoryStore, Raise, Seen, ZoneStore};
 use crate::runtime::{Runtime, Task};
 
 /// A runtime that runs nothing; its clock is the machine's.
@@ -50,8 +50,8 @@ fn a_dropped_wait_leaves_nothing_behind() {
     let mut context = Context::from_waker(Waker::noop());
     let hour = Duration::from_secs(3600);
     {
-        let mut first = store.wait(Position::START, hour);
-        let mut second = store.wait(Position::START, hour);
+        let mut first = store.wait(Seen::default(), hour);
+        let mut second = store.wait(Seen::default(), hour);
         assert!(first.as_mut().poll(&mut context).is_pending());
         assert!(first.as_mut().poll(&mut context).is_pending());
         assert!(second.as_mut().poll(&mut context).is_pending());
@@ -67,7 +67,7 @@ fn a_notice_between_the_call_and_the_first_poll_is_not_lost() {
     let name = "one".parse().expect("a zone's name");
     let store = MemoryStore::new(name, Arc::new(Idle), MemoryOptions::default());
     let mut context = Context::from_waker(Waker::noop());
-    let mut wait = store.wait(Position::START, Duration::from_secs(3600));
+    let mut wait = store.wait(Seen::default(), Duration::from_secs(3600));
     let raise = pin!(store.raise(Raise { seen: Epoch(3), position: None }));
     assert!(raise.poll(&mut context).is_ready());
     assert!(wait.as_mut().poll(&mut context).is_ready());

@@ -9,11 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use zonesync_core::id::Position;
-
 use super::Shared;
 use crate::runtime::Sleep;
-use crate::store::StoreError;
+use crate::store::{Seen, StoreError};
 
 /// Who is waiting, and how many notices there were.
 #[derive(Debug, Default)]
@@ -38,17 +36,17 @@ impl Waiters {
     }
 }
 
-/// One wait. Ends when the head is not at `seen`, at a notice, or when `sleep` does.
+/// One wait. Ends when the zone shows something else than `seen`, at a notice, or when `sleep` does.
 pub(super) struct Wait {
     shared: Arc<Shared>,
-    seen: Position,
+    seen: Seen,
     sleep: Sleep,
     notices: u64,
     id: u64,
 }
 
 impl Wait {
-    pub(super) fn new(shared: Arc<Shared>, seen: Position, sleep: Sleep) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, seen: Seen, sleep: Sleep) -> Self {
         let mut inner = shared.lock();
         let (notices, id) = (inner.waiters.notices, inner.waiters.next);
         inner.waiters.next += 1;
@@ -63,7 +61,7 @@ impl Future for Wait {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let mut inner = this.shared.lock();
-        if inner.waiters.notices != this.notices || inner.zone.position() != this.seen {
+        if inner.waiters.notices != this.notices || inner.zone.has_moved(this.seen) {
             return Poll::Ready(Ok(()));
         }
         let replaced = inner.waiters.wakers.insert(this.id, context.waker().clone());

@@ -16,7 +16,7 @@ use zonesync_core::time::{Duration, Instant};
 
 use super::reports::Reports;
 use super::snapshots::Snapshots;
-use crate::store::{Entry, StoreError, Written};
+use crate::store::{Entry, Seen, StoreError, Written};
 
 /// What an entry or a chunk is reckoned to take beside its bytes.
 const RECORD_BYTES: usize = 128;
@@ -31,6 +31,8 @@ pub(super) struct Zone {
     pub(super) term: Term,
     /// The lease and when it ends. Kept past its end until somebody looks.
     pub(super) lease: Option<(Lease, Instant)>,
+    /// The term of the lease that was given back last.
+    pub(super) released: Term,
     /// The TTL named last.
     pub(super) ttl: Duration,
     pub(super) reports: Reports,
@@ -55,6 +57,7 @@ impl Zone {
         Self {
             term: Term::default(),
             lease: None,
+            released: Term::default(),
             ttl: TTL_DEFAULT,
             reports: Reports::default(),
             head: None,
@@ -76,6 +79,15 @@ impl Zone {
     /// Gives where the head stands; the start if there is none.
     pub(super) fn position(&self) -> Position {
         self.head.as_ref().map_or(Position::START, |head| head.position())
+    }
+
+    /// Says whether head or lease are others than those seen. A lease that only ran out is not.
+    pub(super) fn has_moved(&self, seen: Seen) -> bool {
+        let lease = match &self.lease {
+            Some((lease, _)) => lease.term != seen.lease,
+            None => seen.lease != Term::default() && seen.lease == self.released,
+        };
+        lease || self.position() != seen.head
     }
 
     /// Says whether `term` may not write. The zero term never may: nobody was given it.
