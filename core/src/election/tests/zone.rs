@@ -124,7 +124,7 @@ impl World {
     }
 
     fn chance(&mut self, one_in: u64) -> bool {
-        self.random.next() % one_in == 0
+        self.random.next().is_multiple_of(one_in)
     }
 
     /// Lets a few milliseconds pass.
@@ -297,7 +297,7 @@ fn a_jump_of_the_stores_clock_costs_at_most_one_election() {
                 world.store.lease.as_mut().unwrap().2 += 3_600_000;
                 let holder = world.store.lease.unwrap().0;
                 let one = world.ones.iter_mut().find(|one| one.instance == holder).unwrap();
-                one.paused_until = world.now + 30_000;
+                one.paused_until = world.now + 300_000;
             } else {
                 world.store.ahead += 100_000;
             }
