@@ -495,12 +495,15 @@ impl Node {
 
     /// Keeps a position to raise for: that of an observer, which never raises before it stands.
     fn see_lost(&mut self, live: &[Report]) {
+        let Some(reign) = self.reign.as_ref().filter(|reign| reign.is_steady()) else { return };
         // While a primary has nothing under way its own list is the head's.
-        let Some(held) = self.held.as_ref().filter(|_| self.is_steady()) else { return };
+        let Some(held) = &self.held else { return };
+        let claims = self.head.as_ref().map(|head| &head.claims);
         let lost = |r: &&Report| {
             r.role == Role::Observer
                 && !held.list.covers(r.position)
-                && self.head.as_ref().is_none_or(|head| !head.claims.contains(r.position))
+                && !claims.is_some_and(|claims| claims.contains(r.position))
+                && !reign.raised.contains(r.position)
         };
         self.raise_for = live.iter().find(lost).map(|r| r.position);
     }

@@ -232,9 +232,8 @@ impl Node {
             self.elector.handle_epoch(epoch);
             if let Some(position) = position {
                 self.push_event(Event::Raised(position));
-                if let (Some(head), true) = (&mut self.head, self.reign.is_some()) {
-                    // A primary that is steady reads no head that would show it.
-                    head.claims.add(position);
+                if let Some(reign) = &mut self.reign {
+                    reign.raised.add(position);
                 }
             }
             if let Some(term) = self.reign.as_ref().map(|reign| reign.term)

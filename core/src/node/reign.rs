@@ -9,7 +9,7 @@
 use super::{Base, Event, Held, Node, Reason, Settled, Step};
 use crate::election::Loss;
 use crate::format::{BatchMeta, Source};
-use crate::history::{TakeOver, TermList};
+use crate::history::{Claims, TakeOver, TermList};
 use crate::id::{Position, Sequence, Term};
 use crate::time::Instant;
 
@@ -26,6 +26,8 @@ pub(super) struct Reign {
     pub(super) acknowledged: Position,
     /// The last claims that a renewal showed as open.
     pub(super) claims: Settled,
+    /// What this reign has raised for others.
+    pub(super) raised: Claims,
     /// The claims that were known when the read under way began.
     pub(super) settling: Settled,
     /// When the next full read is due.
@@ -108,6 +110,7 @@ impl Node {
             plan: TakeOver::Follow,
             acknowledged: Position::START,
             claims: Settled::new(),
+            raised: Claims::new(),
             settling: Settled::new(),
             full_at: now,
             incomplete: 0,

@@ -22,7 +22,7 @@ const BATCH_MAX: usize = 3;
 
 /// A message to the store or the repository.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a test holds few of them")]
+#[expect(clippy::large_enum_variant, reason = "few at a time")]
 pub(super) enum Ask {
     Look(Report),
     Acquire(Acquire),
@@ -41,7 +41,7 @@ pub(super) enum Ask {
 }
 
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a test holds few of them")]
+#[expect(clippy::large_enum_variant, reason = "few at a time")]
 pub(super) enum Told {
     Looked(Option<Lease>, Term, Vec<Report>),
     Acquired(Answer),
