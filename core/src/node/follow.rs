@@ -24,6 +24,11 @@ impl Node {
             return;
         }
         self.doubt = false;
+        self.log_bytes = seen.log_bytes;
+        let stands = self.head.as_ref().map(Head::position) == seen.head.map(Head::position);
+        if core::mem::take(&mut self.woken) && stands {
+            self.elector.handle_wake(now);
+        }
         self.head = seen.head.cloned();
         if went_back {
             let position = self.held.as_ref().map(|h| h.position);

@@ -36,7 +36,7 @@ pub(super) struct Reign {
     pub(super) incomplete: u32,
     /// When to try again after a failure, or a read that was incomplete.
     pub(super) retry_at: Option<Instant>,
-    /// Bytes published since the newest snapshot.
+    /// Bytes of the log since the newest snapshot, what earlier reigns published included.
     pub(super) log_bytes: u64,
     pub(super) snapshot_bytes: u64,
     pub(super) trim_due: bool,
@@ -62,8 +62,8 @@ pub(super) enum Stage {
     Installing,
     /// Nothing to do but to wait for changes.
     Steady,
-    /// Writes a snapshot in the midst of a reign.
-    Packing,
+    /// Writes a snapshot in the midst of a reign; more batches follow it if some are pending.
+    Packing { more: bool },
 }
 
 impl Reign {
@@ -91,6 +91,11 @@ impl Reign {
 
     pub(super) fn see_claims(&mut self, claims: &[Position]) {
         self.claims = Settled::from_slice(claims).unwrap_or_default();
+    }
+
+    /// A new snapshot is due: the log has outgrown a quarter of the newest one.
+    fn log_is_long(&self) -> bool {
+        self.log_bytes > LOG_MIN.max(self.snapshot_bytes / 4)
     }
 
     fn base(&self) -> Base {
@@ -210,6 +215,14 @@ impl Node {
                     Step::ReadRepository { since: None, base: Some(Base::Staged), least }
                 }
             }),
+            // What is long is packed between batches, too: a difference may be longer than the room.
+            Stage::Publishing if reign.base() == Base::Own && reign.trim_due => {
+                Some(Step::Trim { term })
+            }
+            Stage::Publishing if reign.base() == Base::Own && reign.log_is_long() => {
+                reign.stage = Stage::Packing { more: true };
+                self.reign_step(now)
+            }
             Stage::Publishing => {
                 let base = reign.base();
                 let previous = reign.acknowledged;
@@ -232,7 +245,7 @@ impl Node {
                 Some(Step::WriteHead { term, at: reign.acknowledged, list, settled })
             }
             Stage::Installing => staged.map(|_| Step::Install),
-            Stage::Packing => {
+            Stage::Packing { .. } => {
                 let (position, list, settled) = (reign.acknowledged, None, Settled::new());
                 let pending = false;
                 Some(Step::Snapshot { term, position, from: None, pending, list, settled })
@@ -263,8 +276,8 @@ impl Node {
         if reign.trim_due {
             return Some(Step::Trim { term: reign.term });
         }
-        if reign.log_bytes > LOG_MIN.max(reign.snapshot_bytes / 4) {
-            reign.stage = Stage::Packing;
+        if reign.log_is_long() {
+            reign.stage = Stage::Packing { more: false };
             return self.reign_step(now);
         }
         let settle = !reign.claims.is_empty() && (reign.incomplete == 0 || now >= reign.full_at);

@@ -112,6 +112,43 @@ fn a_full_read_settles_exactly_the_claims_known_before_it_began() {
 }
 
 #[test]
+fn a_log_that_earlier_reigns_made_long_is_replaced_by_a_snapshot() {
+    let mut alone = Alone::steady();
+    alone.host.log_bytes = 1 << 30;
+    let now = alone.now;
+    assert!(alone.node().step_down(now, Duration::ZERO));
+    let mut packed = false;
+    for _ in 0..5_000 {
+        alone.step();
+        packed |= alone
+            .store
+            .head
+            .as_ref()
+            .and_then(|head| head.snapshot)
+            .is_some_and(|s| s.position.term != alone.term);
+    }
+    assert!(packed, "the new reign wrote a snapshot of its own");
+}
+
+#[test]
+fn a_long_difference_makes_room_by_a_snapshot_between_two_batches() {
+    let mut alone = Alone::steady();
+    alone.node().handle_repository_changed();
+    assert!(!alone.is_full_read());
+    alone.read_gives(2, true);
+    let Some(Step::Publish { position, .. }) = alone.next() else { panic!("nothing published") };
+    let now = alone.now;
+    alone.node().handle_published(now, Write::Done, 1 << 30, 1, &Digest::EMPTY);
+    let Some(Step::Snapshot { position: packed, .. }) = alone.next() else { panic!("no snapshot") };
+    assert_eq!(packed, position);
+    alone.node().handle_snapshot(now, Write::Done, 1, None);
+    let Some(Step::Trim { .. }) = alone.next() else { panic!("no trim") };
+    alone.node().handle_written(now, Write::Done);
+    let Some(Step::Publish { previous, .. }) = alone.next() else { panic!("the rest is lost") };
+    assert_eq!(previous, position);
+}
+
+#[test]
 fn an_incomplete_read_settles_nothing_and_is_not_repeated_at_once() {
     let mut alone = Alone::steady();
     alone.renew(&[lost(1)], &[]);
@@ -190,8 +227,10 @@ fn an_answer_of_an_old_reign_moves_no_new_one_and_loses_nothing() {
     let after = alone.host.node.held().unwrap().position;
     assert_eq!(alone.next(), Some(Step::Read { after }), "the new reign looks first");
     let log = alone.store.read(after);
-    let (now, seen) =
-        (alone.now, LogSeen { term: log.term, head: log.head.as_ref(), entries: &[], gap: false });
+    let (now, seen) = (
+        alone.now,
+        LogSeen { term: log.term, head: log.head.as_ref(), entries: &[], gap: false, log_bytes: 0 },
+    );
     alone.node().handle_log(now, seen);
     assert!(matches!(alone.next(), Some(Step::Open { .. })));
     alone.node().handle_written(now, Write::Done);
@@ -214,7 +253,10 @@ fn what_was_read_before_the_lease_was_won_is_not_judged() {
     let Some(Command::Acquire { id, known, .. }) = node.poll_lease() else { panic!("it asks") };
     node.handle_acquired(now, Answer::Granted(Term { epoch: known.next().unwrap(), id }));
     // The store as it was when it was empty still.
-    node.handle_log(now, LogSeen { term: known_term(known), head: None, entries: &[], gap: false });
+    node.handle_log(
+        now,
+        LogSeen { term: known_term(known), head: None, entries: &[], gap: false, log_bytes: 0 },
+    );
     assert!(matches!(node.poll_step(now), Some(Step::Read { .. })));
 }
 
@@ -228,8 +270,13 @@ fn a_store_that_went_back_is_raised_once_that_is_sure() {
     let (now, config) = (alone.now, alone.host.config.clone());
     let mut node = Node::new(config, now);
     let _ = node.poll_step(now);
-    let seen =
-        |epoch| LogSeen { term: known_term(Epoch(epoch)), head: None, entries: &[], gap: false };
+    let seen = |epoch| LogSeen {
+        term: known_term(Epoch(epoch)),
+        head: None,
+        entries: &[],
+        gap: false,
+        log_bytes: 0,
+    };
     node.handle_log(now, seen(9));
     let now = now + POLL;
     assert!(matches!(node.poll_step(now), Some(Step::Read { .. })));
@@ -257,7 +304,10 @@ fn a_loaded_state_whose_head_lost_ones_own_position_is_not_installed() {
     node.report.stopped = false;
     let now = now + POLL * 10;
     assert!(matches!(node.poll_step(now), Some(Step::Read { .. })));
-    node.handle_log(now, LogSeen { term, head: Some(&head), entries: &[], gap: true });
+    node.handle_log(
+        now,
+        LogSeen { term, head: Some(&head), entries: &[], gap: true, log_bytes: 0 },
+    );
     assert!(matches!(node.poll_step(now), Some(Step::Load { .. })));
     // Another master answers, with another history.
     let mut other = head.clone();
