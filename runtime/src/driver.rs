@@ -256,7 +256,11 @@ impl Driver {
             Outcome::Raised(epoch) => self.node.handle_raised(now, epoch),
             Outcome::Written(write) => self.node.handle_written(now, write),
             Outcome::Repository(difference) => self.node.handle_repository(now, difference),
-            Outcome::Abandoned => self.node.handle_repository(now, Difference::Failed),
+            Outcome::Abandoned => {
+                self.node.handle_repository(now, Difference::Failed);
+                // The source may take for read what nobody looked at.
+                self.node.want_full_read();
+            }
             Outcome::Published { write, bytes, remaining, digest } => {
                 counted.published = u64::from(write == zonesync_core::node::Write::Done);
                 self.node.handle_published(now, write, bytes, remaining, &digest);

@@ -187,18 +187,12 @@ async fn read_repository(
     notes: &mut Notes,
 ) -> Difference {
     let Some(repository) = &tools.repository else { return Difference::Failed };
-    // The source goes on from its last read. If that was not published, it must not be left out.
-    let read = match since.filter(|_| !work.unpublished) {
-        Some(source) => Read::Since(Box::new(source)),
-        None => Read::Full,
-    };
-    let (begun, before) = (tools.runtime.now(), work.unpublished);
-    work.unpublished = true;
+    let read = since.map_or(Read::Full, |source| Read::Since(Box::new(source)));
+    let begun = tools.runtime.now();
     let reading = match repository.read(read).await {
         Ok(reading) => reading,
         Err(error) => {
             tracing::warn!(%error, "read: no answer from the repository");
-            work.unpublished = before;
             notes.repository_error = Some(error.to_string());
             return Difference::Failed;
         }
@@ -214,9 +208,6 @@ async fn read_repository(
         Difference::Pending { changes, .. } => changes,
         _ => 0,
     };
-    if changes == 0 && matches!(difference, Difference::Pending { .. }) {
-        work.unpublished = false;
-    }
     tracing::debug!(rows, changes, full, incomplete, ?took, "read: repository");
     difference
 }
