@@ -61,10 +61,10 @@ pub(super) async fn open(
     let update = HeadUpdate { incarnation, filter: Some(filter), ..HeadUpdate::default() };
     let entry = Entry { meta, bytes };
     let written = store.publish(Publish { term, entry, update }).await?;
-    if written == Written::Done {
-        if let Some(staged) = &mut work.staged {
-            staged.position = meta.position;
-        }
+    if written == Written::Done
+        && let Some(staged) = &mut work.staged
+    {
+        staged.position = meta.position;
     }
     Ok(written)
 }

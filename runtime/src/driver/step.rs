@@ -19,7 +19,7 @@ use crate::store::{Log, Raise, RaiseAnswer, StoreError, ZoneStore};
 pub(super) enum Outcome {
     Log(Log),
     /// How many entries were applied, and the state after them; none if the first did not verify.
-    Applied(u64, Option<Held>),
+    Applied(u64, Option<Box<Held>>),
     Loaded(Option<Box<(Head, Held)>>),
     Installed,
     Raised(Option<Epoch>),
@@ -78,7 +78,7 @@ pub(super) async fn run(
                 if let Some(error) = error {
                     tracing::warn!(%error, "an entry of the log was not applied");
                 }
-                let held = (applied > 0).then_some(held);
+                let held = (applied > 0).then_some(Box::new(held));
                 Outcome::Applied(applied, held)
             }
             None => Outcome::Applied(0, None),
