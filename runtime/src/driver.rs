@@ -131,17 +131,17 @@ impl Driver {
             self.node.stop(now);
         }
         self.tell();
-        if self.lease.is_none() {
-            if let Some(command) = self.node.poll_lease() {
-                self.lease = Some(self.begin_lease(command));
-            }
+        if self.lease.is_none()
+            && let Some(command) = self.node.poll_lease()
+        {
+            self.lease = Some(self.begin_lease(command));
         }
-        if !self.stopping {
-            if let Some(work) = self.work.take() {
-                match self.node.poll_step(now) {
-                    Some(step) => self.begin_step(step, work),
-                    None => self.work = Some(work),
-                }
+        if !self.stopping
+            && let Some(work) = self.work.take()
+        {
+            match self.node.poll_step(now) {
+                Some(step) => self.begin_step(step, work),
+                None => self.work = Some(work),
             }
         }
         self.watch(now);
@@ -171,7 +171,10 @@ impl Driver {
             Signal::Step(ended) => {
                 self.step = None;
                 match ended {
-                    Ended::Done(work, outcome, notes) => self.take_step(*work, outcome, notes),
+                    Ended::Done(done) => {
+                        let (work, outcome, notes) = *done;
+                        self.take_step(work, outcome, notes);
+                    }
                     Ended::Panicked => self.fail("a background task panicked"),
                     Ended::Dropped => self.fail("a background task was dropped by its host"),
                 }
@@ -251,7 +254,7 @@ impl Driver {
             }
             Outcome::Applied(applied, held) => {
                 counted.applied = applied;
-                self.node.handle_applied(now, held);
+                self.node.handle_applied(now, held.map(|held| *held));
             }
             Outcome::Loaded(loaded) => {
                 let loaded = loaded.map(|loaded| *loaded);
@@ -262,7 +265,11 @@ impl Driver {
             Outcome::Raised(epoch) => self.node.handle_raised(now, epoch),
             Outcome::Written(write) => self.node.handle_written(now, write),
             Outcome::Repository(difference) => self.node.handle_repository(now, difference),
-            Outcome::Abandoned => self.node.handle_repository(now, Difference::Failed),
+            Outcome::Abandoned => {
+                self.node.handle_repository(now, Difference::Failed);
+                // The source may take for read what nobody looked at.
+                self.node.want_full_read();
+            }
             Outcome::Published { write, bytes, remaining, digest } => {
                 counted.published = u64::from(write == zonesync_core::node::Write::Done);
                 self.node.handle_published(now, write, bytes, remaining, &digest);
@@ -280,10 +287,10 @@ impl Driver {
             work.arrive(held.position);
         }
         // A position can move although nothing changes: a term was opened, a store was restored.
-        if let Some(held) = self.node.held() {
-            if held.position != work.writer.view().position() {
-                work.writer.move_to(held.position);
-            }
+        if let Some(held) = self.node.held()
+            && held.position != work.writer.view().position()
+        {
+            work.writer.move_to(held.position);
         }
         self.board.update(|facts| {
             facts.note(notes, wall);

@@ -54,6 +54,7 @@ struct Inner {
     wakers: Vec<Waker>,
     full_reads: u64,
     reads: u64,
+    asked: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -136,6 +137,11 @@ impl Rows {
         (inner.reads, inner.full_reads)
     }
 
+    /// Counts the questions that were begun, answered or not.
+    pub fn asked(&self) -> u64 {
+        self.lock().asked
+    }
+
     /// Counts the rows that are to be served.
     pub fn count(&self) -> usize {
         self.lock().rows.values().filter(|row| row.form.served().is_some()).count()
@@ -184,6 +190,7 @@ impl RowSource {
     }
 
     async fn ready(&self) -> Result<(), RepositoryError> {
+        self.rows.lock().asked += 1;
         poll_fn(|context: &mut Context<'_>| {
             let mut inner = self.rows.lock();
             if inner.manners.stuck {

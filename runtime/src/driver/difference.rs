@@ -74,7 +74,6 @@ pub(super) async fn from_reading(
     }
     let head = held_before != work.guard.held().collect::<Vec<_>>();
     work.enqueue(base, changes);
-    work.from_rows = true;
     Difference::Pending { changes: work.pending.len(), complete, head }
 }
 
@@ -276,6 +275,5 @@ pub(super) fn from_own(work: &mut Work) -> Difference {
         }
     }
     work.enqueue(Base::Staged, changes);
-    work.from_rows = false;
     Difference::Pending { changes: work.pending.len(), complete: true, head: false }
 }

@@ -91,9 +91,6 @@ pub(super) async fn next_batch(
     if matches!(written, Ok(Written::Done)) {
         let Some(sent) = work.in_flight.take() else { unreachable!("it was just sent") };
         apply(work, &sent, position, base);
-        if work.from_rows && work.pending.is_empty() {
-            work.unpublished = false;
-        }
         tracing::debug!(%position, changes = sent.changes, bytes, "publish: batch");
     }
     (written, bytes, work.pending.len(), after)
@@ -230,7 +227,6 @@ pub(super) async fn snapshot(
             change(&work.key, entity.key.as_ref(), None, Some(&entity.payload))
         });
         work.writer.apply(position, &mut changes);
-        work.unpublished = false;
     }
     if written == Written::Done {
         let entities = work.writer.view().digest().count();

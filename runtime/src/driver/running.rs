@@ -15,7 +15,7 @@ use super::work::Work;
 
 /// How a step came to its end.
 pub(super) enum Ended {
-    Done(Box<Work>, Outcome, Notes),
+    Done(Box<(Work, Outcome, Notes)>),
     Panicked,
     /// The host let go of the task.
     Dropped,
@@ -42,7 +42,7 @@ impl Running {
                 told.then(|| (Outcome::Abandoned, Notes::default()))
             };
             let (outcome, notes) = step.or(given_up).await?;
-            Some(Ended::Done(Box::new(work), outcome, notes))
+            Some(Ended::Done(Box::new((work, outcome, notes))))
         };
         let task = async move {
             if let Some(end) =

@@ -20,7 +20,7 @@ use crate::store::{Log, Raise, RaiseAnswer, StoreError, ZoneStore};
 pub(super) enum Outcome {
     Log(Log),
     /// How many entries were applied, and the state after them; none if the first did not verify.
-    Applied(u64, Option<Held>),
+    Applied(u64, Option<Box<Held>>),
     Loaded(Option<Box<(Head, Held)>>),
     Installed,
     Raised(Option<Epoch>),
@@ -79,7 +79,7 @@ pub(super) async fn run(
                 if let Some(error) = error {
                     tracing::warn!(%error, "an entry of the log was not applied");
                 }
-                let held = (applied > 0).then_some(held);
+                let held = (applied > 0).then_some(Box::new(held));
                 Outcome::Applied(applied, held)
             }
             None => Outcome::Applied(0, None),
@@ -188,18 +188,12 @@ async fn read_repository(
     notes: &mut Notes,
 ) -> Difference {
     let Some(repository) = &tools.repository else { return Difference::Failed };
-    // The source goes on from its last read. If that was not published, it must not be left out.
-    let read = match since.filter(|_| !work.unpublished) {
-        Some(source) => Read::Since(Box::new(source)),
-        None => Read::Full,
-    };
-    let (begun, before) = (tools.runtime.now(), work.unpublished);
-    work.unpublished = true;
+    let read = since.map_or(Read::Full, |source| Read::Since(Box::new(source)));
+    let begun = tools.runtime.now();
     let reading = match repository.read(read).await {
         Ok(reading) => reading,
         Err(error) => {
             tracing::warn!(%error, "read: no answer from the repository");
-            work.unpublished = before;
             notes.repository_error = Some(error.to_string());
             return Difference::Failed;
         }
@@ -215,9 +209,6 @@ async fn read_repository(
         Difference::Pending { changes, .. } => changes,
         _ => 0,
     };
-    if changes == 0 && matches!(difference, Difference::Pending { .. }) {
-        work.unpublished = false;
-    }
     tracing::debug!(rows, changes, full, incomplete, ?took, "read: repository");
     difference
 }

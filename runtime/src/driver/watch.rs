@@ -14,6 +14,7 @@ use super::{Driver, Request};
 pub(super) type Wait<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Whatever came first.
+#[expect(clippy::large_enum_variant, reason = "one value per turn, never many")]
 pub(super) enum Signal {
     Lease(LeaseOutcome),
     Step(Ended),
@@ -112,16 +113,14 @@ impl Driver {
             if let Poll::Ready(ended) = ended.as_mut().poll(context) {
                 return Poll::Ready(Signal::Step(ended));
             }
-            if !closed {
-                if let Poll::Ready(request) = request.as_mut().poll(context) {
-                    return Poll::Ready(Signal::Request(request.ok()));
-                }
+            if !closed && let Poll::Ready(request) = request.as_mut().poll(context) {
+                return Poll::Ready(Signal::Request(request.ok()));
             }
-            if let Some((_, watch)) = &mut watches.store {
-                if let Poll::Ready(moved) = watch.as_mut().poll(context) {
-                    watches.store = None;
-                    return Poll::Ready(if moved { Signal::StoreMoved } else { Signal::Time });
-                }
+            if let Some((_, watch)) = &mut watches.store
+                && let Poll::Ready(moved) = watch.as_mut().poll(context)
+            {
+                watches.store = None;
+                return Poll::Ready(if moved { Signal::StoreMoved } else { Signal::Time });
             }
             if poll_slot(&mut watches.repository, context).is_some() {
                 return Poll::Ready(Signal::RepositoryChanged);

@@ -38,10 +38,6 @@ pub(super) struct Work {
     pub(super) short: Option<(Token, u64)>,
     /// The guard of the head that was read last, until it is known what becomes of it.
     pub(super) seen: Option<(Position, GuardData)>,
-    /// Rows were read whose changes are not published, or not yet.
-    pub(super) unpublished: bool,
-    /// What is pending came from such a read, and not from memory.
-    pub(super) from_rows: bool,
     /// How many first loads in a row were put off since the rows were not all there.
     pub(super) put_off: u32,
     pub(super) quarantine: Quarantine,
@@ -82,8 +78,6 @@ impl Work {
             source: Source::default(),
             short: None,
             seen: None,
-            unpublished: false,
-            from_rows: false,
             put_off: 0,
             quarantine: Quarantine::default(),
         }

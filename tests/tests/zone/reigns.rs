@@ -111,13 +111,13 @@ fn a_deposed_primary_does_not_wait_for_its_repository() {
     let rows = Rows::default();
     rows.set_all(subscriptions(0, 50));
     let mut zone = Zone::new("deposed-reading", rows);
-    let freezer = Arc::new(Freezer::new());
-    zone.start_on("a", freezer.clone() as Arc<dyn Runtime>, zone.options.clone());
+    zone.start("a");
     zone.await_quiet();
     zone.start_all(&["b", "c"]);
     zone.await_quiet();
-    let reads = zone.rows.reads().0;
+    let (reads, asked) = (zone.rows.reads().0, zone.rows.asked());
     zone.rows.behave(|rows| rows.stuck = true);
+    zone.until("a read under way", || zone.rows.asked() > asked);
     let stepped_down = zone.nodes["a"].node.step_down();
     assert!(stepped_down);
     zone.until("another primary, and the old one beside it", || {
