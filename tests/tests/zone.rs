@@ -16,8 +16,7 @@ fn node(name: &str, store: &MemoryStore, path: &Path) -> ZoneSync {
     let runtime: Arc<dyn Runtime> = Arc::new(Smol::new(2).unwrap());
     let mapping = MappingOptions::default();
     let filter = mapping.filter();
-    let directory =
-        Directory::open(DirectoryOptions::new(path, mapping), runtime.clone()).unwrap();
+    let directory = Directory::open(DirectoryOptions::new(path, mapping), runtime.clone()).unwrap();
     let ttl = Duration::from_millis(600);
     let poll = Duration::from_millis(200);
     ZoneSync::start_with(Parts {
@@ -61,9 +60,7 @@ fn a_zone_elects_syncs_and_survives_its_primary() {
     assert!(!before.counts.is_empty());
     nodes[primary].kill();
     let others: Vec<_> = (0..3).filter(|n| *n != primary).collect();
-    until("another primary", || {
-        others.iter().any(|n| nodes[*n].status().role == Role::Primary)
-    });
+    until("another primary", || others.iter().any(|n| nodes[*n].status().role == Role::Primary));
     until("the others are in sync", || {
         others.iter().all(|n| {
             let status = nodes[*n].status();

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zonesync::Options;
-use zonesync::runtime::Smol;
 use zonesync::core::time::Duration;
+use zonesync::runtime::Smol;
 
 use crate::args::Demo;
 use crate::failure::Failure;
