@@ -21,7 +21,7 @@ fn main() {
     println!("{count} subscriptions: {live} bytes live, {payloads} bytes of payload");
     print_figure(
         "subscription-memory",
-        (live - payloads) as f64 / count as f64,
+        (live - payloads as u64) as f64 / count as f64,
         "bytes",
         "<=",
         120.0,
