@@ -4,12 +4,33 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::RandomState;
 use md5::{Digest, Md5};
+use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// The seed of all indexes of a state.
-#[derive(Clone, Default)]
-pub(super) struct Seed(RandomState);
+use super::access::Tag;
+
+/// The seed of all indexes of a state, and the key of its tags.
+#[derive(Clone)]
+pub(super) struct Seed(RandomState, SipHasher13);
 
 impl Seed {
+    /// Draws a seed.
+    pub(super) fn random() -> Self {
+        let mut key = [0; 16];
+        getrandom::fill(&mut key).expect("the system gives random bytes");
+        Self(RandomState::default(), SipHasher13::new_with_key(&key))
+    }
+
+    /// Gives the tag of a key within a scope.
+    #[inline]
+    pub(super) fn tag(&self, scope: &str, key: &str) -> Tag {
+        let mut hasher = self.1;
+        hasher.write(&(scope.len() as u32).to_le_bytes());
+        hasher.write(scope.as_bytes());
+        hasher.write(key.as_bytes());
+        let hash = hasher.finish128();
+        Tag::new(hash.h1, hash.h2)
+    }
+
     /// Hashes a text within `scope`, a number of the caller's choice.
     #[inline]
     pub(super) fn hash(&self, scope: u32, text: &[u8]) -> u64 {
