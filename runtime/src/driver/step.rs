@@ -16,7 +16,6 @@ use crate::runtime::Runtime;
 use crate::store::{Log, Raise, RaiseAnswer, StoreError, ZoneStore};
 
 /// What came of a step, for the rules.
-#[expect(clippy::large_enum_variant, reason = "one at a time, never kept")]
 pub(super) enum Outcome {
     Log(Log),
     /// How many entries were applied, and the state after them; none if the first did not verify.
