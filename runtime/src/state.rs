@@ -147,7 +147,8 @@ impl State {
     }
 
     /// Has `hook` called after each applied batch, on the thread that applied it. It must be quick;
-    /// it may look things up, but not change the state.
+    /// it may look things up, but not change the state. It must not own a handle to this state, which
+    /// would then never go; a [`std::sync::Weak`] of whatever it serves will do.
     pub fn on_change(&self, hook: Box<dyn Fn() + Send + Sync>) {
         self.shared.hooks.lock().unwrap_or_else(|e| e.into_inner()).push(hook.into());
     }

@@ -138,6 +138,7 @@ impl Node {
         self.raise_for = None;
         self.drop_waiting_step();
         self.push_event(Event::Lost(term, why));
+        self.report.primary = None;
         self.report.out_of_sync(now, Reason::CatchingUp);
         self.read_again();
     }
