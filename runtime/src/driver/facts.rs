@@ -154,6 +154,10 @@ impl Facts {
         short: Option<(Token, u64)>,
         quarantined: (Vec<QuarantinedItem>, u64),
     ) {
+        for item in quarantined.0.iter().filter(|item| !self.quarantined.contains(item)) {
+            let QuarantinedItem { place, reason } = item;
+            tracing::warn!(place, reason, "read: this cannot be used; the rest goes on");
+        }
         (self.quarantined, self.quarantined_total) = quarantined;
         self.held = guard
             .held()

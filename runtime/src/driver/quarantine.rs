@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use zonesync_core::entity::PAYLOAD_MAX;
+use zonesync_core::entity::{Kind, PAYLOAD_MAX};
 use zonesync_core::id::{EntityKeyBuf, ID_MAX};
 
 use crate::repository::{Quarantined, Reading};
@@ -60,7 +60,11 @@ pub(super) fn set_aside(reading: &mut Reading) {
         quarantined.push(Quarantined {
             key: Some(entity.key.clone()),
             kind: Some(key.kind),
-            place: format!("{} {}", key.kind, cut(key.id)),
+            place: match key.kind {
+                // The id of an old key is the key itself, so its subscription names it.
+                Kind::API_KEY => format!("{} of {}", key.kind, cut(key.subscription)),
+                kind => format!("{kind} {}", cut(key.id)),
+            },
             reason,
         });
         false
