@@ -157,13 +157,14 @@ impl ZoneSync {
 
     /// Tells how the node is.
     pub fn status(&self) -> Status {
+        // Facts first: the state they speak of is there before they are.
+        let facts = self.board.facts();
         let view = self.state.view();
         let digest = view.digest();
         let counts = digest
             .kinds()
             .map(|(kind, sums)| KindCount { kind: kind.to_string(), count: sums.count })
             .collect();
-        let facts = self.board.facts();
         let standing = facts.standing.as_ref();
         let reason = match standing {
             _ if facts.stopped => Reason::Stopped,
