@@ -3,11 +3,29 @@
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo
+.PHONY: help build demo test bench soak
+
+# A figure has the name of its bench; the list of benches is that of tests/Cargo.toml.
+BENCHES = $(shell sed -n '/^\[\[bench\]\]/,/^name/s/^name = "\(.*\)"/\1/p' tests/Cargo.toml)
+FIGURES = $(or $(subst -,_,$(FIGURE)),$(filter-out soak,$(BENCHES)))
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST)
 
-demo: ## Show a zone of three nodes at work, with timings.
-	cargo build --release --quiet --package zonesync --bin zonesync
-	$(TARGET)/release/zonesync demo
+build: ## Build the command line and the C library for use, into target/release.
+	cargo build --release --locked --package zonesync --package zonesync-ffi
+
+demo: ## Show a zone of three nodes at work, with timings. ARGS=--fast for a short one.
+	cargo build --release --locked --quiet --package zonesync --bin zonesync
+	$(TARGET)/release/zonesync demo $(ARGS)
+
+test: ## Run every test there is; PARTS="format lint" runs some.
+	tests/run.sh $(PARTS)
+
+bench: ## Measure all figures, or FIGURE=name alone. SIZE=small takes seconds.
+	@cargo bench --locked --quiet --package zonesync-tests $(FIGURES:%=--bench %)
+
+# Nodes and their threads come and go here. With few arenas the RSS tells what is held, and not how
+# many arenas the allocator has opened for threads that are gone.
+soak: ## Run a zone for FOR=600 seconds and hold its promises against it.
+	@MALLOC_ARENA_MAX=2 cargo bench --locked --quiet --package zonesync-tests --bench soak

@@ -182,6 +182,8 @@ pub struct LogSeen<'a> {
     pub entries: &'a [BatchMeta],
     /// The log does not hold that place.
     pub gap: bool,
+    /// The bytes of the whole log.
+    pub log_bytes: u64,
 }
 
 /// What came of a write.
@@ -240,6 +242,10 @@ pub struct Node {
     unpublished: bool,
     /// The read under way was sent before the lease was ours: it may show an old head.
     reread: bool,
+    /// Something woke us, and the next read says whether it was the head.
+    woken: bool,
+    /// The bytes of the log as last read, which a new reign takes over.
+    log_bytes: u64,
     /// The last read showed an older term than we know.
     doubt: bool,
     repository_changed: bool,
@@ -269,6 +275,8 @@ impl Node {
             raised: None,
             unpublished: false,
             reread: false,
+            woken: false,
+            log_bytes: 0,
             doubt: false,
             repository_changed: false,
             full_wanted: false,
@@ -387,7 +395,8 @@ impl Node {
 
     /// Takes in that head or lease may be others than those in [`Node::watching`].
     pub fn handle_wake(&mut self, now: Instant) {
-        self.elector.handle_wake(now);
+        // One of the two it is. If the log tells nothing new, it was the lease.
+        self.woken = true;
         self.rest_until = Some(now);
     }
 
@@ -495,12 +504,15 @@ impl Node {
 
     /// Keeps a position to raise for: that of an observer, which never raises before it stands.
     fn see_lost(&mut self, live: &[Report]) {
+        let Some(reign) = self.reign.as_ref().filter(|reign| reign.is_steady()) else { return };
         // While a primary has nothing under way its own list is the head's.
-        let Some(held) = self.held.as_ref().filter(|_| self.is_steady()) else { return };
+        let Some(held) = &self.held else { return };
+        let claims = self.head.as_ref().map(|head| &head.claims);
         let lost = |r: &&Report| {
             r.role == Role::Observer
                 && !held.list.covers(r.position)
-                && self.head.as_ref().is_none_or(|head| !head.claims.contains(r.position))
+                && !claims.is_some_and(|claims| claims.contains(r.position))
+                && !reign.raised.contains(r.position)
         };
         self.raise_for = live.iter().find(lost).map(|r| r.position);
     }

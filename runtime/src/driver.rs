@@ -243,7 +243,13 @@ impl Driver {
                 self.see_term(log.term);
                 let entries: Vec<_> = work.entries.iter().map(|entry| entry.meta).collect();
                 let head = log.head.as_deref();
-                let seen = LogSeen { term: log.term, head, entries: &entries, gap: log.gap };
+                let seen = LogSeen {
+                    term: log.term,
+                    head,
+                    entries: &entries,
+                    gap: log.gap,
+                    log_bytes: log.bytes,
+                };
                 self.node.handle_log(now, seen);
             }
             Outcome::Applied(applied, held) => {

@@ -35,7 +35,6 @@ pub trait ManagementRepository: Send + Sync + fmt::Debug + 'static {
 
 /// What to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one value per read, never many")]
 pub enum Read {
     /// Everything.
     Full,

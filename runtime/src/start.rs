@@ -51,7 +51,8 @@ impl ZoneSync {
         let filter = mapping.filter();
         let repository = match &settings.repository {
             Some(Repository::Directory { path }) => {
-                let options = DirectoryOptions::new(path, mapping);
+                let mut options = DirectoryOptions::new(path, mapping);
+                options.poll = settings.repository_pause;
                 let opened = Directory::open(options, runtime.clone());
                 let directory = opened.map_err(StartError::Repository)?;
                 Some(Arc::new(directory) as Arc<dyn ManagementRepository>)

@@ -4,13 +4,14 @@
 //! beside them. A [`View`] pins one position: all its answers come from the state at that position.
 //!
 //! All that is large is kept in arrays and indexes whose copies share what did not change
-//! (`tree`, `index`). The writer changes a copy of the newest state and swaps it in; readers load
+//! (`tree`, `index`, `access`). The writer changes a copy of the newest state and swaps it in; readers load
 //! one pointer. An old state lives as long as somebody looks at it, and is freed by the writer.
 //!
 //! What an entity is called and where it belongs is said by its key; where its payload says
 //! otherwise, the key counts. An entity that cannot be used, or that the host rejected, is kept and
 //! named ([`View::unusable`]), and out of lookups until it changes.
 
+mod access;
 mod certificate;
 mod edit;
 mod facts;
@@ -146,7 +147,8 @@ impl State {
     }
 
     /// Has `hook` called after each applied batch, on the thread that applied it. It must be quick;
-    /// it may look things up, but not change the state.
+    /// it may look things up, but not change the state. It must not own a handle to this state, which
+    /// would then never go; a [`std::sync::Weak`] of whatever it serves will do.
     pub fn on_change(&self, hook: Box<dyn Fn() + Send + Sync>) {
         self.shared.hooks.lock().unwrap_or_else(|e| e.into_inner()).push(hook.into());
     }

@@ -282,6 +282,9 @@ pub struct Log {
     pub entries: Vec<Entry>,
     /// The log does not hold the place asked for.
     pub gap: bool,
+    /// About how many bytes the whole log has. A new primary goes by it: the next snapshot is due
+    /// when the log is long, whoever wrote it.
+    pub bytes: u64,
 }
 
 /// Why a store gave no answer. Whether the step was carried out is not known, but where a case says

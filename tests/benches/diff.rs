@@ -11,6 +11,8 @@ use zonesync_core::diff::{self, Difference};
 use zonesync_core::entity::{Kind, Version};
 use zonesync_core::id::EntityKey;
 use zonesync_tests::alloc::CountingAllocator;
+use zonesync_tests::data::Random;
+use zonesync_tests::figure::{self, Goal};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
@@ -56,25 +58,6 @@ impl State {
     }
 }
 
-/// A generator of numbers that is the same in each run: SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn id(&mut self) -> String {
-        let (a, b) = (self.next(), self.next());
-        let (low, node) = (b >> 48, b & 0xffff_ffff_ffff);
-        format!("{:08x}-{:04x}-{:04x}-{low:04x}-{node:012x}", a >> 32, a >> 16 & 0xffff, a & 0xffff)
-    }
-}
-
 type Plain = (Kind, [String; 3], Version);
 
 fn state(mut entities: Vec<Plain>) -> State {
@@ -89,16 +72,18 @@ fn state(mut entities: Vec<Plain>) -> State {
 }
 
 fn main() {
-    let small = std::env::var("SIZE").is_ok_and(|size| size == "small");
-    let size = if small { 10_000 } else { 1_000_000 };
+    let size = figure::size(1_000_000, 10_000);
     let mut random = Random(7);
-    let apis: Vec<_> = (0..size / 100).map(|_| random.id()).collect();
+    let apis: Vec<_> = (0..size / 100).map(|_| random.uuid()).collect();
     let entity = |random: &mut Random| {
-        let scope = apis[random.next() as usize % apis.len()].clone();
-        let keyed = random.next().is_multiple_of(2);
-        let (kind, subscription) =
-            if keyed { (Kind::API_KEY, random.id()) } else { (Kind::SUBSCRIPTION, String::new()) };
-        (kind, [scope, random.id(), subscription], Version(u128::from(random.next()) + 1))
+        let scope = apis[random.draw() as usize % apis.len()].clone();
+        let keyed = random.draw().is_multiple_of(2);
+        let (kind, subscription) = if keyed {
+            (Kind::API_KEY, random.uuid())
+        } else {
+            (Kind::SUBSCRIPTION, String::new())
+        };
+        (kind, [scope, random.uuid(), subscription], Version(u128::from(random.draw()) + 1))
     };
     let old: Vec<Plain> = (0..size).map(|_| entity(&mut random)).collect();
     let mut new = old.clone();
@@ -133,7 +118,6 @@ fn main() {
     let rate = rates[ROUNDS / 2];
     println!("raw diff size {size} rounds {ROUNDS} allocations {allocations}");
     println!("raw diff entities/s lowest {:.0} highest {:.0}", rates[0], rates[ROUNDS - 1]);
-    let held = if rate >= GOAL && allocations == 0 { "held" } else { "missed" };
-    println!("figure diff {rate:.0} entities/s goal >= {GOAL:.0} {held}");
+    figure::print("diff", rate, "entities/s", Goal::AtLeast, GOAL);
     assert_eq!(allocations, 0, "the difference needs no memory");
 }

@@ -12,7 +12,8 @@ use zonesync::core::digest::DigestKey;
 use zonesync::core::time::WallTime;
 use zonesync::state::State;
 use zonesync_tests::alloc::CountingAllocator;
-use zonesync_tests::data::{Data, NOW_MS, Random, median, print_figure, print_squeeze, size};
+use zonesync_tests::data::{Data, NOW_MS, Random, print_squeeze};
+use zonesync_tests::figure::{self, Goal, median};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
@@ -20,13 +21,16 @@ static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 const ROUNDS: usize = 7;
 
 fn main() {
-    let data = Data::new(size(), 1);
+    let data = Data::new(figure::size(1_000_000, 20_000), 1);
     print_squeeze(&data);
     let (state, mut writer) = State::with_feed(DigestKey::default(), 0);
     let start = Instant::now();
     let bytes = data.load(&mut writer);
     let per_s = 2.0 * data.pairs.len() as f64 / start.elapsed().as_secs_f64();
-    println!("loaded {} entities, {bytes} bytes of payload, {per_s:.0}/s", 2 * data.pairs.len());
+    println!(
+        "raw loaded {} entities, {bytes} bytes of payload, {per_s:.0}/s",
+        2 * data.pairs.len()
+    );
 
     let arena: String = data.pairs.iter().map(|pair| pair.key.as_str()).collect();
     let keys = arena.as_bytes().chunks(data.pairs[0].key.len());
@@ -59,11 +63,11 @@ fn main() {
             bare.push(time(asked, |_, key| map.get(key.as_bytes()).is_some()));
         }
         println!(
-            "{name}: zonesync {ours:.1?} ns, hashbrown {bare:.1?} ns, {allocations} allocations"
+            "raw {name} zonesync {ours:.1?} ns, hashbrown {bare:.1?} ns, {allocations} allocations"
         );
         assert_eq!(allocations, 0, "a lookup allocates nothing");
         let ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours / bare).collect();
-        print_figure(name, median(&ratios), "x", "<=", 1.5);
+        figure::print(name, median(&ratios), "x", Goal::AtMost, 1.5);
     }
 }
 

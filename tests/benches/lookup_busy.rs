@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use zonesync::core::digest::DigestKey;
 use zonesync::core::time::WallTime;
 use zonesync::state::State;
-use zonesync_tests::data::{Data, NOW_MS, Random, apply, median, print_figure, size};
+use zonesync_tests::data::{Data, NOW_MS, Random, apply};
+use zonesync_tests::figure::{self, Goal, median};
 
 const ROUNDS: usize = 6;
 const LOOKUPS: usize = 1_000;
@@ -16,10 +17,10 @@ const CHANGES: usize = 100;
 const PERIOD: Duration = Duration::from_millis(10);
 
 fn main() {
-    let data = Data::new(size(), 1);
+    let data = Data::new(figure::size(1_000_000, 20_000), 1);
     let (state, mut writer) = State::new(DigestKey::default());
     data.load(&mut writer);
-    let seconds = if size() < 1_000_000 { 0.3 } else { 2.0 };
+    let seconds = figure::size(2.0, 0.3);
     let (busy, end, applied) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -49,7 +50,7 @@ fn main() {
             busy.store(false, Ordering::Relaxed);
             let per_s = changes as f64 / start.elapsed().as_secs_f64();
             println!(
-                "median alone {:.1} us, beside {per_s:.0} changes/s {:.1} us",
+                "raw lookup-busy median alone {:.1} us, beside {per_s:.0} changes/s {:.1} us",
                 median(&alone),
                 median(&both)
             );
@@ -60,9 +61,9 @@ fn main() {
         end.store(true, Ordering::Relaxed);
         for (name, list) in [("alone", &mut quiet), ("beside", &mut beside)] {
             list.sort_by(f64::total_cmp);
-            println!("p99.9 {name} {:.1} us", list[list.len() * 999 / 1_000]);
+            println!("raw lookup-busy p99.9 {name} {:.1} us", list[list.len() * 999 / 1_000]);
         }
-        print_figure("lookup-busy", median(&ratios), "x", "<=", 1.2);
+        figure::print("lookup-busy", median(&ratios), "x", Goal::AtMost, 1.2);
     });
 }
 

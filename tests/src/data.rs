@@ -19,7 +19,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// Draws a number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,15 +29,19 @@ impl Random {
 
     /// Draws a number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        ((u128::from(self.next()) * end as u128) >> 64) as usize
+        ((u128::from(self.draw()) * end as u128) >> 64) as usize
     }
 
     /// Draws a UUID.
     pub fn uuid(&mut self) -> String {
-        let (a, b) = (self.next(), self.next());
-        let (mid, low) = ((a >> 16) & 0xffff, a & 0xfff);
-        let (variant, rest) = (0x8000 | (b >> 48) & 0x3fff, b & 0xffff_ffff_ffff);
-        format!("{:08x}-{mid:04x}-4{low:03x}-{variant:04x}-{rest:012x}", a >> 32)
+        let (a, b) = (self.draw(), self.draw());
+        write_uuid(a, b >> 48, b & 0xffff_ffff_ffff)
+    }
+
+    /// Draws a UUID whose last twelve digits are given.
+    pub fn uuid_ending(&mut self, last: u64) -> String {
+        let (a, b) = (self.draw(), self.draw());
+        write_uuid(a, b >> 48, last)
     }
 
     /// Puts a list in random order.
@@ -47,7 +51,8 @@ impl Random {
         }
     }
 
-    fn word(&mut self) -> &'static str {
+    /// Draws a word.
+    pub fn word(&mut self) -> &'static str {
         const WORDS: [&str; 24] = [
             "mobile", "orders", "Berlin", "partner", "nightly", "stock", "invoice", "Lyon",
             "trial", "billing", "north", "gateway", "report", "claims", "fleet", "Oslo", "payroll",
@@ -55,6 +60,11 @@ impl Random {
         ];
         WORDS[self.below(WORDS.len())]
     }
+}
+
+fn write_uuid(a: u64, variant: u64, last: u64) -> String {
+    let (mid, low, variant) = ((a >> 16) & 0xffff, a & 0xfff, 0x8000 | variant & 0x3fff);
+    format!("{:08x}-{mid:04x}-4{low:03x}-{variant:04x}-{last:012x}", a >> 32)
 }
 
 /// One subscription and its key, as names; the payloads follow from them.
@@ -92,7 +102,7 @@ impl Data {
             subscription: random.uuid(),
             key_id: random.uuid(),
             key: random.uuid(),
-            seed: random.next(),
+            seed: random.draw(),
         });
         let pairs = pairs.collect();
         Self { apis, plans, pairs }
@@ -188,27 +198,8 @@ pub fn print_squeeze(data: &Data) {
     let Ok(output) = zstd.wait_with_output() else { return };
     if feeding.join().is_ok_and(|fed| fed.is_ok()) {
         println!(
-            "zstd -3 squeezes the payloads to {:.2}",
+            "raw zstd -3 squeezes the payloads to {:.2}",
             output.stdout.len() as f64 / whole as f64
         );
     }
-}
-
-/// How many subscriptions to measure with: few if `SIZE=small` is set.
-pub fn size() -> usize {
-    if std::env::var_os("SIZE").is_some_and(|size| size == "small") { 20_000 } else { 1_000_000 }
-}
-
-/// Prints the line of a figure whose value must not pass `goal`, or must reach it.
-pub fn print_figure(name: &str, value: f64, unit: &str, relation: &str, goal: f64) {
-    let held = if relation == "<=" { value <= goal } else { value >= goal };
-    let held = if held { "held" } else { "missed" };
-    println!("figure {name} {value:.3} {unit} goal {relation} {goal} {held}");
-}
-
-/// Gives the middle of a list of numbers.
-pub fn median(list: &[f64]) -> f64 {
-    let mut list = list.to_vec();
-    list.sort_by(f64::total_cmp);
-    list[list.len() / 2]
 }

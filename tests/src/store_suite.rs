@@ -1,7 +1,7 @@
 //! One suite that every zone store must pass.
 //!
 //! Each case checks a sentence of the contract in `zonesync::store`. A store's own test builds a
-//! [`Harness`] and names every case through [`store_suite!`](crate::store_suite); see
+//! [`Harness`] and names every case through [`store_suite!`](macro@crate::store_suite); see
 //! `tests/stores/memory.rs`. Where a store cannot be made full, or cannot be made to lose data, the
 //! cases about that end early and say so.
 //!

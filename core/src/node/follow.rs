@@ -24,6 +24,11 @@ impl Node {
             return;
         }
         self.doubt = false;
+        self.log_bytes = seen.log_bytes;
+        let stands = self.head.as_ref().map(Head::position) == seen.head.map(Head::position);
+        if core::mem::take(&mut self.woken) && stands {
+            self.elector.handle_wake(now);
+        }
         self.head = seen.head.cloned();
         if went_back {
             let position = self.held.as_ref().map(|h| h.position);
@@ -232,9 +237,8 @@ impl Node {
             self.elector.handle_epoch(epoch);
             if let Some(position) = position {
                 self.push_event(Event::Raised(position));
-                if let (Some(head), true) = (&mut self.head, self.reign.is_some()) {
-                    // A primary that is steady reads no head that would show it.
-                    head.claims.add(position);
+                if let Some(reign) = &mut self.reign {
+                    reign.raised.add(position);
                 }
             }
             if let Some(term) = self.reign.as_ref().map(|reign| reign.term)

@@ -9,7 +9,7 @@
 use super::{Base, Event, Held, Node, Reason, Settled, Step};
 use crate::election::Loss;
 use crate::format::{BatchMeta, Source};
-use crate::history::{TakeOver, TermList};
+use crate::history::{Claims, TakeOver, TermList};
 use crate::id::{Position, Sequence, Term};
 use crate::time::Instant;
 
@@ -26,6 +26,8 @@ pub(super) struct Reign {
     pub(super) acknowledged: Position,
     /// The last claims that a renewal showed as open.
     pub(super) claims: Settled,
+    /// What this reign has raised for others.
+    pub(super) raised: Claims,
     /// The claims that were known when the read under way began.
     pub(super) settling: Settled,
     /// When the next full read is due.
@@ -34,7 +36,7 @@ pub(super) struct Reign {
     pub(super) incomplete: u32,
     /// When to try again after a failure, or a read that was incomplete.
     pub(super) retry_at: Option<Instant>,
-    /// Bytes published since the newest snapshot.
+    /// Bytes of the log since the newest snapshot, what earlier reigns published included.
     pub(super) log_bytes: u64,
     pub(super) snapshot_bytes: u64,
     pub(super) trim_due: bool,
@@ -60,8 +62,8 @@ pub(super) enum Stage {
     Installing,
     /// Nothing to do but to wait for changes.
     Steady,
-    /// Writes a snapshot in the midst of a reign.
-    Packing,
+    /// Writes a snapshot in the midst of a reign; more batches follow it if some are pending.
+    Packing { more: bool },
 }
 
 impl Reign {
@@ -91,6 +93,11 @@ impl Reign {
         self.claims = Settled::from_slice(claims).unwrap_or_default();
     }
 
+    /// A new snapshot is due: the log has outgrown a quarter of the newest one.
+    fn log_is_long(&self) -> bool {
+        self.log_bytes > LOG_MIN.max(self.snapshot_bytes / 4)
+    }
+
     fn base(&self) -> Base {
         match (self.stage, self.plan) {
             (Stage::Steady, _) => Base::Own,
@@ -108,6 +115,7 @@ impl Node {
             plan: TakeOver::Follow,
             acknowledged: Position::START,
             claims: Settled::new(),
+            raised: Claims::new(),
             settling: Settled::new(),
             full_at: now,
             incomplete: 0,
@@ -130,6 +138,7 @@ impl Node {
         self.raise_for = None;
         self.drop_waiting_step();
         self.push_event(Event::Lost(term, why));
+        self.report.primary = None;
         self.report.out_of_sync(now, Reason::CatchingUp);
         self.read_again();
     }
@@ -207,6 +216,14 @@ impl Node {
                     Step::ReadRepository { since: None, base: Some(Base::Staged), least }
                 }
             }),
+            // What is long is packed between batches, too: a difference may be longer than the room.
+            Stage::Publishing if reign.base() == Base::Own && reign.trim_due => {
+                Some(Step::Trim { term })
+            }
+            Stage::Publishing if reign.base() == Base::Own && reign.log_is_long() => {
+                reign.stage = Stage::Packing { more: true };
+                self.reign_step(now)
+            }
             Stage::Publishing => {
                 let base = reign.base();
                 let previous = reign.acknowledged;
@@ -229,7 +246,7 @@ impl Node {
                 Some(Step::WriteHead { term, at: reign.acknowledged, list, settled })
             }
             Stage::Installing => staged.map(|_| Step::Install),
-            Stage::Packing => {
+            Stage::Packing { .. } => {
                 let (position, list, settled) = (reign.acknowledged, None, Settled::new());
                 let pending = false;
                 Some(Step::Snapshot { term, position, from: None, pending, list, settled })
@@ -260,8 +277,8 @@ impl Node {
         if reign.trim_due {
             return Some(Step::Trim { term: reign.term });
         }
-        if reign.log_bytes > LOG_MIN.max(reign.snapshot_bytes / 4) {
-            reign.stage = Stage::Packing;
+        if reign.log_is_long() {
+            reign.stage = Stage::Packing { more: false };
             return self.reign_step(now);
         }
         let settle = !reign.claims.is_empty() && (reign.incomplete == 0 || now >= reign.full_at);

@@ -93,6 +93,7 @@ impl Node {
         let Some(reign) = &mut self.reign else { return };
         reign.acknowledged = meta.position;
         reign.snapshot_bytes = snapshot;
+        reign.log_bytes = self.log_bytes;
         reign.since = if known == Source::default() { None } else { Some(known) };
         reign.full_at = now + self.config.full_read;
         reign.stage = Stage::Preparing;

@@ -191,6 +191,10 @@ impl Node {
         reign.log_bytes = 0;
         reign.snapshot_bytes = bytes;
         reign.trim_due = true;
+        if reign.stage == (Stage::Packing { more: true }) {
+            reign.stage = Stage::Publishing;
+            return;
+        }
         if from.is_some() {
             reign.acknowledged = position;
             self.settle(&settled);

@@ -77,7 +77,12 @@ pub const KEYS: &[Key] = &[
         "The management repository. A node without one follows and never stands for election.",
     ),
     key("organizations", Kind::List, "", "Read these organizations only."),
-    key("services.sync.delay", Kind::Count, "5000", "The pause between reads of the repository."),
+    key(
+        "services.sync.delay",
+        Kind::Count,
+        "5000",
+        "How often to look at a repository that tells no changes by itself.",
+    ),
     key(
         "services.sync.distributed.enabled",
         Kind::Bool,

@@ -273,7 +273,11 @@ fn reject_foreign_layouts(reader: &mut Reader<'_>) {
 
 fn read_election(reader: &mut Reader<'_>) -> ElectionSource {
     match reader.choice("zonesync.election.source") {
-        Some(("external", _)) => ElectionSource::External,
+        Some(("external", value)) => {
+            let message = "no host can decide yet: must be lease or none";
+            reader.problem("zonesync.election.source", Some(&value), message);
+            ElectionSource::External
+        }
         Some(("none", _)) => ElectionSource::None,
         _ => ElectionSource::Lease,
     }

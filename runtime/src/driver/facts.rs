@@ -101,9 +101,15 @@ impl Facts {
             self.counters.reads += 1;
         }
         if let Some(error) = notes.repository_error {
+            if self.repository.error.as_ref() != Some(&error) {
+                tracing::warn!(error, "the management repository does not answer");
+            }
             self.repository.state = LinkState::Down;
             self.repository.error = Some(error);
         } else if notes.repository_answered {
+            if self.repository.state == LinkState::Down {
+                tracing::info!("the management repository answers again");
+            }
             let last_answer = Some(now);
             self.repository = Link { state: LinkState::Up, error: None, last_answer };
         }
@@ -120,7 +126,15 @@ impl Facts {
         if answered {
             self.store.last_answer = Some(now);
         }
-        self.store.error = self.step_error.clone().or_else(|| self.lease_error.clone());
+        let error = self.step_error.clone().or_else(|| self.lease_error.clone());
+        match &error {
+            Some(error) if self.store.error.is_none() => {
+                tracing::warn!(error, "the zone store does not answer");
+            }
+            None if self.store.error.is_some() => tracing::info!("the zone store answers again"),
+            _ => {}
+        }
+        self.store.error = error;
         let down = self.store.error.is_some();
         self.store.state = if down { LinkState::Down } else { LinkState::Up };
     }

@@ -16,6 +16,7 @@ use zonesync_core::entity::{Action, Change, Kind, PAYLOAD_MAX};
 use zonesync_core::id::{EntityKey, EntityKeyBuf};
 
 use super::Unusable;
+use super::access::Entry;
 use super::facts::{self, Credential, KeyFacts, Reason, SubscriptionFacts};
 use super::names::NameUses;
 use super::payload::{Block, Payload};
@@ -160,6 +161,7 @@ impl Editor {
     ) -> Payload {
         let number = self.awaited_subscription(root, key.scope, key.id);
         let plan = self.names.acquire(&mut root.names, &root.seed, &facts.plan);
+        let before = root.entry(number);
         self.unlink_subscription(root, number);
         let mut block = Block::new(payload);
         // The id stands in the payload, so it takes no room of its own.
@@ -187,6 +189,7 @@ impl Editor {
         for hash in root.credential_hashes(&record) {
             root.by_credential.insert(hash, number);
         }
+        self.follow_subscription(root, number, before);
         payload
     }
 
@@ -217,10 +220,21 @@ impl Editor {
         }
     }
 
+    /// Lets a subscription's first key follow it. Of others, `access` knows no dates.
+    fn follow_subscription(&self, root: &mut Root, number: u32, before: Entry) {
+        let key = root.key(number);
+        let has_key = key.payload.is_some() && key.subscription == number;
+        if has_key && root.entry(number) != before {
+            root.relink_key(number);
+        }
+    }
+
     fn remove_subscription(&mut self, root: &mut Root, number: u32) {
+        let before = root.entry(number);
         self.unlink_subscription(root, number);
         let record = root.subscription_mut(number);
         *record = awaited(record.scope, record.id());
+        self.follow_subscription(root, number, before);
         self.forget_subscription(root, number);
     }
 
@@ -259,8 +273,9 @@ impl Editor {
             Some(_) => self.pairs.take(),
         });
         let rekeyed = is_new || root.key(number).key() != facts.key.as_bytes();
+        let before = (!is_new).then(|| root.entry(number));
         if !is_new && rekeyed {
-            root.by_key.remove(root.key_hash(number), number);
+            root.unlink_key(number);
             root.by_md5.remove(root.md5_hash(number), number);
         }
         let mut block = Block::new(payload);
@@ -280,14 +295,16 @@ impl Editor {
             root.by_key_id.insert(root.seed.hash(subscription, key.id.as_bytes()), number);
         }
         if rekeyed {
-            root.by_key.insert(root.key_hash(number), number);
+            root.link_key(number);
             root.by_md5.insert(root.md5_hash(number), number);
+        } else if Some(root.entry(number)) != before {
+            root.relink_key(number);
         }
         payload
     }
 
     fn remove_key(&mut self, root: &mut Root, number: u32) {
-        root.by_key.remove(root.key_hash(number), number);
+        root.unlink_key(number);
         root.by_md5.remove(root.md5_hash(number), number);
         let record = root.key(number);
         let subscription = record.subscription;
@@ -430,6 +447,7 @@ impl Editor {
         let mut products: Vec<u32> = holding.collect();
         products.sort_unstable_by(|&a, &b| root.names.text(a).cmp(root.names.text(b)));
         root.names.set_products(api, &products);
+        root.has_products = !self.listed.is_empty();
     }
 }
 

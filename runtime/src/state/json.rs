@@ -126,7 +126,7 @@ fn iso_millis(text: &str) -> Option<i64> {
     let second = clock.next().map_or(Some(0), |second| digits(second, 60))?;
     let millis = match fraction.len() {
         0 => 0,
-        _ => digits(&format!("{fraction:0<3}").get(..3)?.to_owned(), 999)?,
+        _ => digits(format!("{fraction:0<3}").get(..3)?, 999)?,
     };
     // Days since 1970 in the Gregorian calendar, with years that begin in March.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };

@@ -13,11 +13,27 @@ impl Root {
     /// Finds the subscription that an API key opens.
     #[inline]
     pub(super) fn by_key(&self, api: &str, key: &str, plan: Option<&str>, at: At) -> Option<u32> {
-        let key = key.as_bytes();
+        let on_plan =
+            |is: u32| plan.is_none_or(|plan| self.names.find(&self.seed, plan) == Some(is));
+        match self.access.find(self.seed.tag(api, key)) {
+            Some(entry) if entry.window.holds(at) && on_plan(entry.plan) => Some(entry.number),
+            None if !self.has_products => None,
+            _ => self.by_key_exactly(api, key, plan, at),
+        }
+    }
+
+    /// The same by the records: for keys of one text, further keys of a subscription, times near
+    /// the first and last ones, products.
+    #[cold]
+    fn by_key_exactly(&self, api: &str, key: &str, plan: Option<&str>, at: At) -> Option<u32> {
         let asked = self.ask(api, plan, at)?;
         self.in_scopes(&asked, |scope| {
-            let found = self.by_key.find(self.seed.hash(scope, key));
-            self.opened(&asked, scope, found, |record| record.key() == key)
+            let tag = self.seed.tag(self.names.text(scope), key);
+            let entry = self.access.find(tag)?;
+            let shared = entry.is_shared().then(|| self.by_shared.find(tag.high()));
+            let one = (!entry.is_shared()).then_some(entry.number);
+            let found = one.into_iter().chain(shared.into_iter().flatten());
+            self.opened(&asked, scope, found, |record| record.key() == key.as_bytes())
         })
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use zonesync_core::id::EntityKeyBuf;
 use zonesync_core::time::WallTime;
 
+use super::access::Entry;
 use super::facts::{self, Dictionary};
 use super::payload::{Payload, Text};
 
@@ -16,6 +17,18 @@ use super::payload::{Payload, Text};
 pub(super) struct Pair {
     pub(super) subscription: SubscriptionRecord,
     pub(super) key: KeyRecord,
+}
+
+impl Pair {
+    /// Gives what `access` knows of the key, if it has this number.
+    pub(super) fn entry(&self, number: u32) -> Entry {
+        let (subscription, key) = (&self.subscription, &self.key);
+        if key.subscription != number || !subscription.is_usable() {
+            return Entry { number, plan: 0, window: Window::NEVER };
+        }
+        let window = Window::new(subscription.from, subscription.until, key.expiry);
+        Entry { number, plan: subscription.plan, window }
+    }
 }
 
 /// A subscription: a usable one, or one that is awaited since keys name it, or a free place.
@@ -149,6 +162,11 @@ impl Moment {
         let [_, _, bytes @ ..] = millis.to_be_bytes();
         Self(bytes)
     }
+
+    fn millis(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    }
 }
 
 /// When a key expires, in four bytes: one more than the second in which it does, or a special code.
@@ -171,11 +189,45 @@ impl Expiry {
     }
 }
 
+/// A stretch of time in four bytes, in units of about 18 hours (2^16 seconds), rounded to the inside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Window {
+    from: u16,
+    until: u16,
+}
+
+impl Window {
+    const UNIT_MS: u64 = 1_000 << 16;
+
+    /// Holds at no time.
+    pub(super) const NEVER: Self = Self { from: 0, until: 0 };
+
+    fn new(from: Moment, until: Moment, expiry: Expiry) -> Self {
+        let unit = |millis: u64| u16::try_from(millis / Self::UNIT_MS).unwrap_or(u16::MAX);
+        let expires = match expiry.0 {
+            Expiry::NEVER_VALID => return Self::NEVER,
+            code => u64::from(code - 1) * 1_000,
+        };
+        Self {
+            from: unit(from.millis() + Self::UNIT_MS - 1),
+            until: unit(until.millis()).min(unit(expires)),
+        }
+    }
+
+    /// Whether `at` is surely within. If not, the exact times must be asked.
+    #[inline]
+    pub(super) fn holds(self, at: At) -> bool {
+        self.from <= at.unit && at.unit < self.until
+    }
+}
+
 /// The time of a lookup, made ready for comparing. Times before 1970 count as its first moment.
 #[derive(Clone, Copy)]
 pub(super) struct At {
     moment: Moment,
     second: u32,
+    /// In units of [`Window`]; what lies beyond is in no window.
+    unit: u16,
     millis: i64,
 }
 
@@ -186,9 +238,11 @@ impl At {
 }
 
 impl From<WallTime> for At {
+    #[inline]
     fn from(at: WallTime) -> Self {
         let millis = at.as_millis().clamp(0, (1 << 48) - 2);
-        Self { moment: Moment::new(millis), second: Self::second(millis), millis }
+        let unit = u16::try_from(millis as u64 / Window::UNIT_MS).unwrap_or(u16::MAX);
+        Self { moment: Moment::new(millis), second: Self::second(millis), unit, millis }
     }
 }
 
@@ -222,6 +276,25 @@ mod tests {
             assert!(!valid(expires) && !valid(expires + 1) && !valid(i64::MAX));
         }
         assert!(!KeyRecord::default().is_valid(WallTime::from_millis(0).into()));
+    }
+
+    #[test]
+    fn a_window_holds_only_while_all_times_do() {
+        let unit = Window::UNIT_MS as i64;
+        let times = [0, 1, unit - 1, unit, 3 * unit + 5, 30_000 * unit, 9_000_000_000_000];
+        for (from, until, expires) in [(0, 1, 2), (1, 3, 2), (2, 5, 5), (0, 6, 6), (3, 6, 5)] {
+            let (from, until) = (Moment::new(times[from]), Moment::new(times[until]));
+            let expiry = Expiry::new(true, Some(times[expires]));
+            let window = Window::new(from, until, expiry);
+            for at in times.iter().flat_map(|t| [t - 1, *t, t + 1, t + unit]) {
+                let at = At::from(WallTime::from_millis(at));
+                let holds = from <= at.moment && at.moment < until && at.millis < times[expires];
+                assert!(holds || !window.holds(at));
+            }
+        }
+        let always = Window::new(Moment::FIRST, Moment::LAST, Expiry::new(true, None));
+        assert!(always.holds(WallTime::from_millis(1_760_000_000_000).into()));
+        assert!(!always.holds(WallTime::from_millis(i64::MAX).into()));
     }
 
     #[test]

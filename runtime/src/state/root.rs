@@ -7,6 +7,7 @@ use zonesync_core::entity::Kind;
 use zonesync_core::id::{EntityKey, EntityKeyBuf, Position};
 
 use super::Unusable;
+use super::access::{Access, Entry, Tag};
 use super::certificate::THUMBPRINT;
 use super::facts::Dictionary;
 use super::hash::{Seed, md5};
@@ -32,13 +33,17 @@ pub(super) struct Root {
     /// Keys by (number of subscription, id).
     pub(super) by_key_id: Index,
     /// Keys by (scope, key).
-    pub(super) by_key: Index,
+    pub(super) access: Access,
+    /// Keys that share a tag, by its high part.
+    pub(super) by_shared: Index,
     /// Keys by (scope, MD5 of key).
     pub(super) by_md5: Index,
     /// Others by their whole key.
     pub(super) by_other: Index,
     /// Dictionaries by (environment, name at run time) and by (environment, id).
     pub(super) by_dictionary: Index,
+    /// Whether any API is in a product.
+    pub(super) has_products: bool,
     pub(super) unusable: Arc<Unusable>,
 }
 
@@ -56,17 +61,19 @@ impl Root {
         Self {
             position: Position::START,
             digest: Digest::EMPTY,
-            seed: Seed::default(),
+            seed: Seed::random(),
             names: Names::new(),
             pairs: Tree::new(),
             others: Tree::new(),
             by_id: Index::new(),
             by_credential: Index::new(),
             by_key_id: Index::new(),
-            by_key: Index::new(),
+            access: Access::new(),
+            by_shared: Index::new(),
             by_md5: Index::new(),
             by_other: Index::new(),
             by_dictionary: Index::new(),
+            has_products: false,
             unusable: Arc::default(),
         }
     }
@@ -165,9 +172,50 @@ impl Root {
         self.seed.hash_all(u32::from(key.kind.code()), &[key.scope, key.id, key.subscription])
     }
 
-    pub(super) fn key_hash(&self, number: u32) -> u64 {
+    fn key_tag(&self, number: u32) -> Tag {
         let record = self.key(number);
-        self.seed.hash(self.subscription(record.subscription).scope, record.key())
+        let scope = self.names.text(self.subscription(record.subscription).scope);
+        self.seed.tag(scope, utf8(record.key()))
+    }
+
+    /// Gives what `access` should know of the key with this number.
+    pub(super) fn entry(&self, number: u32) -> Entry {
+        self.pairs.get(number as usize).entry(number)
+    }
+
+    /// Lets a key be found by its text.
+    pub(super) fn link_key(&mut self, number: u32) {
+        let tag = self.key_tag(number);
+        let Some(known) = self.access.get(tag) else {
+            return self.access.set(tag, self.entry(number));
+        };
+        if !known.is_shared() {
+            self.by_shared.insert(tag.high(), known.number);
+            self.access.set(tag, Entry::SHARED);
+        }
+        self.by_shared.insert(tag.high(), number);
+    }
+
+    /// Takes a key from where [`Self::link_key`] put it. Its record must still be the same.
+    pub(super) fn unlink_key(&mut self, number: u32) {
+        let tag = self.key_tag(number);
+        if !self.access.get(tag).expect("a linked key has a slot").is_shared() {
+            return self.access.remove(tag);
+        }
+        self.by_shared.remove(tag.high(), number);
+        let same = |&number: &u32| self.key_tag(number).high() == tag.high();
+        let rest: Vec<u32> = self.by_shared.find(tag.high()).filter(same).take(2).collect();
+        let [last] = rest[..] else { return };
+        self.by_shared.remove(tag.high(), last);
+        self.access.set(self.key_tag(last), self.entry(last));
+    }
+
+    /// Brings what `access` knows of a linked key up to date.
+    pub(super) fn relink_key(&mut self, number: u32) {
+        let tag = self.key_tag(number);
+        if self.access.get(tag).is_some_and(|known| !known.is_shared()) {
+            self.access.set(tag, self.entry(number));
+        }
     }
 
     pub(super) fn md5_hash(&self, number: u32) -> u64 {
@@ -230,9 +278,11 @@ impl Root {
             let all: Vec<_> = self.key_numbers().map(|n| (hash(n), n)).collect();
             self.by_key_id.widen(all);
         }
-        if self.by_key.is_crowded() {
-            let all: Vec<_> = self.key_numbers().map(|n| (self.key_hash(n), n)).collect();
-            self.by_key.widen(all);
+        if self.by_shared.is_crowded() {
+            let shared = |tag: &(Tag, u32)| self.access.get(tag.0).is_some_and(|e| e.is_shared());
+            let all = self.key_numbers().map(|n| (self.key_tag(n), n)).filter(shared);
+            let all: Vec<_> = all.map(|(tag, n)| (tag.high(), n)).collect();
+            self.by_shared.widen(all);
         }
         if self.by_md5.is_crowded() {
             let all: Vec<_> = self.key_numbers().map(|n| (self.md5_hash(n), n)).collect();

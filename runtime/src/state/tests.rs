@@ -248,12 +248,14 @@ fn is_bare(view: &View) -> bool {
         &root.by_id,
         &root.by_credential,
         &root.by_key_id,
-        &root.by_key,
+        &root.by_shared,
         &root.by_md5,
         &root.by_other,
         &root.by_dictionary,
     ];
     indexes.iter().all(|index| index.is_empty())
+        && root.access.is_empty()
+        && !root.has_products
         && root.subscription_numbers(|record| record.payload.is_some()).next().is_none()
         && root.names.is_empty()
 }

@@ -31,37 +31,42 @@ pub struct View {
 #[derive(Clone, Copy)]
 pub struct Subscription<'a> {
     root: &'a Root,
-    record: &'a SubscriptionRecord,
+    number: u32,
 }
 
 impl<'a> Subscription<'a> {
+    #[inline]
     pub(super) fn new(root: &'a Root, number: u32) -> Self {
-        Self { root, record: root.subscription(number) }
+        Self { root, number }
+    }
+
+    fn record(&self) -> &'a SubscriptionRecord {
+        self.root.subscription(self.number)
     }
 
     /// Gives its id.
     pub fn id(&self) -> &'a str {
-        utf8(self.record.id())
+        utf8(self.record().id())
     }
 
     /// Gives the API or API product it belongs to.
     pub fn scope(&self) -> &'a str {
-        self.root.names.text(self.record.scope)
+        self.root.names.text(self.record().scope)
     }
 
     /// Gives the plan it subscribes to.
     pub fn plan(&self) -> &'a str {
-        self.root.names.text(self.record.plan)
+        self.root.names.text(self.record().plan)
     }
 
     /// Gives its payload, byte for byte as published.
     pub fn payload(&self) -> &'a [u8] {
-        self.record.payload.as_ref().map_or(&[], |payload| payload.bytes())
+        self.record().payload.as_ref().map_or(&[], |payload| payload.bytes())
     }
 
     /// Says whether it is accepted, has started and has not ended at `at`.
     pub fn is_valid(&self, at: WallTime) -> bool {
-        self.record.is_valid(at.into())
+        self.record().is_valid(at.into())
     }
 }
 

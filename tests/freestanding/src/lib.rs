@@ -7,13 +7,14 @@ use core::panic::PanicInfo;
 
 use zonesync_core::diff::{self, Difference};
 use zonesync_core::digest::{Digest, DigestKey};
+use zonesync_core::election::{Answer, Command, Config, Elector, Event};
 use zonesync_core::entity::{Kind, Version};
 use zonesync_core::format::{Batch, DecodeError};
 use zonesync_core::history::{Claims, Standing, TermList, standing};
-use zonesync_core::id::{EntityKey, Epoch, Position, Sequence, Term, TermId};
+use zonesync_core::id::{EntityKey, Epoch, InstanceId, Position, Sequence, Term, TermId};
 use zonesync_core::removal::{Evidence, GuardData, HeldSet, Verdict};
 use zonesync_core::table::{Access, Credential, Table};
-use zonesync_core::time::WallTime;
+use zonesync_core::time::{Duration, Instant, WallTime};
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
@@ -27,9 +28,16 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 pub extern "C" fn zone_sync_rules(now: i64) -> u32 {
     let now = WallTime::from_millis(now);
-    // One line per rule; further ones, such as the election, belong here.
-    let rules: [fn(WallTime) -> bool; 6] =
-        [digest_adds_up, history_covers, diff_finds, guard_holds, table_opens, format_reads];
+    // One line per rule; further ones belong here.
+    let rules: [fn(WallTime) -> bool; 7] = [
+        digest_adds_up,
+        history_covers,
+        diff_finds,
+        guard_holds,
+        table_opens,
+        format_reads,
+        election_elects,
+    ];
     let failed = rules.iter().position(|rule| !rule(now));
     failed.map_or(0, |index| index as u32 + 1)
 }
@@ -96,4 +104,24 @@ fn table_opens(now: WallTime) -> bool {
 fn format_reads(now: WallTime) -> bool {
     let garbage = [b'B', 1, 0, now.as_millis() as u8, 0, 0, 0, 0, 0, 0, 0, 0];
     matches!(Batch::decode(&garbage), Err(DecodeError::Checksum))
+}
+
+fn election_elects(now: WallTime) -> bool {
+    let (seed, ttl) = (now.as_millis() as u64, Duration::from_secs(3));
+    let config = Config { instance: InstanceId(1), ttl, candidate: true, seed };
+    let begun = Instant::from_nanos(1);
+    let mut elector = Elector::new(config, begun);
+    elector.handle_timeout(begun);
+    if elector.poll_command() != Some(Command::Look) {
+        return false;
+    }
+    elector.handle_look(begun, None, Term::default(), &[], Position::START);
+    let Some(due) = elector.poll_timeout() else { return false };
+    elector.handle_timeout(due);
+    let Some(Command::Acquire { id, .. }) = elector.poll_command() else { return false };
+    let term = Term { epoch: Epoch(1), id };
+    elector.handle_acquired(due, Answer::Granted(term));
+    elector.poll_event() == Some(Event::Won(term))
+        && elector.acting(due) == Some(term)
+        && elector.acting(due + ttl).is_none()
 }

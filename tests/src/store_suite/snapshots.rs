@@ -208,7 +208,11 @@ pub fn a_trim_drops_what_the_snapshot_replaces(harness: &Harness) {
     writer.publish(SIZE);
     let new = writer.snapshot(&[b"new"]);
     let after = writer.publish(SIZE);
+    let log_bytes = || ask(harness.store.read(new.position, usize::MAX)).bytes;
+    let before = log_bytes();
+    assert!(before >= 3 * SIZE as u64, "the log says how long it is");
     assert_eq!(ask(harness.store.trim(writer.term)), Written::Done);
+    assert!(log_bytes() <= before - 2 * SIZE as u64, "it is shorter now");
     assert_eq!(read_chunk(&writer, old.position, 0), None);
     assert_eq!(read_chunk(&writer, new.position, 0).as_deref(), Some(&b"new"[..]));
     assert!(ask(harness.store.read(Position::START, usize::MAX)).gap);

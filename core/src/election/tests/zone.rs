@@ -124,7 +124,7 @@ impl World {
     }
 
     fn chance(&mut self, one_in: u64) -> bool {
-        self.random.next() % one_in == 0
+        self.random.next().is_multiple_of(one_in)
     }
 
     /// Lets a few milliseconds pass.

@@ -22,6 +22,7 @@ const BATCH_MAX: usize = 3;
 
 /// A message to the store or the repository.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "few at a time")]
 pub(super) enum Ask {
     Look(Report),
     Acquire(Acquire),
@@ -40,6 +41,7 @@ pub(super) enum Ask {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "few at a time")]
 pub(super) enum Told {
     Looked(Option<Lease>, Term, Vec<Report>),
     Acquired(Answer),
@@ -113,6 +115,8 @@ struct InFlight {
 }
 
 pub(super) struct Host {
+    /// How long the log is said to be.
+    pub(super) log_bytes: u64,
     pub(super) node: Node,
     pub(super) config: Config,
     pub(super) lanes: [Lane; 2],
@@ -147,6 +151,7 @@ impl Host {
             filter: Filter(7),
         };
         Self {
+            log_bytes: 0,
             node: Node::new(config.clone(), now),
             config,
             lanes: Default::default(),
@@ -275,7 +280,8 @@ impl Host {
             (Step::Read { .. }, Told::Log(log)) => {
                 let metas: Vec<_> = log.entries.iter().map(|entry| entry.meta).collect();
                 let (term, head, gap) = (log.term, log.head.as_ref(), log.gap);
-                self.node.handle_log(now, LogSeen { term, head, entries: &metas, gap });
+                let log_bytes = self.log_bytes;
+                self.node.handle_log(now, LogSeen { term, head, entries: &metas, gap, log_bytes });
                 self.entries = log.entries;
             }
             (Step::Apply { count }, _) => self.apply(now, *count),

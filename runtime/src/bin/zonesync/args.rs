@@ -8,6 +8,16 @@ use zonesync::core::id::{NodeId, ZoneName};
 
 use crate::failure::EXIT_CODES;
 
+/// The heading of the options that every command takes.
+const EVERYWHERE: &str = "Options of all commands";
+
+/// What `run --help` ends with.
+const RUN_EXAMPLES: &str = "\
+Examples:
+  zonesync run --directory demo
+  zonesync run --config gravitee.yml --zone orders
+  zonesync run --directory demo -D zonesync.store=memory -D zonesync.poll=200ms";
+
 /// Zone sync for API gateways: one primary reads, all others follow.
 #[derive(Debug, Parser)]
 #[command(name = "zonesync", version, after_help = EXIT_CODES, max_term_width = 100)]
@@ -21,14 +31,16 @@ pub(crate) struct Arguments {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// The socket of the node to ask; else the only one that answers in the usual folder
-    #[arg(long, global = true, value_name = "PATH")]
+    /// The socket to ask a node at [default: the only one that answers in the usual folder]; for
+    /// `run`, the socket to answer at
+    #[arg(long, global = true, value_name = "PATH", help_heading = EVERYWHERE)]
     pub(crate) socket: Option<PathBuf>,
     /// Print one JSON document, or one a line where there are several
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
-    /// Use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// Use colour: auto (on a terminal, unless NO_COLOR is set), always, never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto",
+          hide_possible_values = true, help_heading = EVERYWHERE)]
     pub(crate) color: When,
 }
 
@@ -46,6 +58,7 @@ pub(crate) enum When {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start a node from a configuration and run it until SIGINT or SIGTERM
+    #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
     /// Show a zone of three nodes at work, with timings
     Demo(Demo),
@@ -55,7 +68,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// A gravitee.yml; later ones override earlier ones
+    /// A gravitee.yml; may be given several times, later ones override earlier ones
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Vec<PathBuf>,
     /// Read API definitions from this folder instead of a management database
@@ -67,14 +80,15 @@ pub(crate) struct Run {
     /// This node's name
     #[arg(long, value_name = "NAME")]
     pub(crate) node: Option<NodeId>,
-    /// Set one key of the configuration, over files and environment
+    /// Set one key of the configuration, over files and environment; may be given several times
     #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = property)]
     pub(crate) define: Vec<(String, String)>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// The definitions to show it with; they are copied and stay as they are [default: demo]
+    /// The definitions to show it with; they are copied and stay as they are
+    /// [default: demo, here or in the source tree]
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
     /// Shorter leases and fewer lookups

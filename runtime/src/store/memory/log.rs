@@ -34,6 +34,7 @@ impl Zone {
         self.move_head(meta.position, update);
         self.published = Some(meta.after);
         self.bytes += bytes;
+        self.log_bytes += bytes;
         self.log.push_back(entry);
         Ok(Written::Done)
     }
@@ -62,11 +63,12 @@ impl Zone {
     /// Reads head and log, see [`crate::store::ZoneStore::read`].
     pub(super) fn read(&self, after: Position, max_bytes: usize) -> Log {
         let head = self.head.clone();
-        let mut log = Log { term: self.term, head, ..Log::default() };
+        let bytes = self.log_bytes as u64;
+        let mut log = Log { term: self.term, head, bytes, ..Log::default() };
         if after == self.position() {
             return log;
         }
-        let first = self.log.iter().position(|entry| entry.meta.previous == after);
+        let first = self.log.iter().rposition(|entry| entry.meta.previous == after);
         let (mut place, mut room) = (after, max_bytes);
         for entry in first.into_iter().flat_map(|first| self.log.range(first..)) {
             let fits = log.entries.is_empty() || entry.bytes.len() <= room;

@@ -172,6 +172,7 @@ impl Zone {
         let floor = spared.first().copied().unwrap_or(newest);
         while let Some(entry) = self.log.pop_front_if(|entry| entry.meta.position <= floor) {
             self.bytes -= record_bytes(&entry.bytes);
+            self.log_bytes -= record_bytes(&entry.bytes);
         }
         self.retain_sets(|at, set| {
             let under_way = !set.committed && set.begun == term && at > newest;

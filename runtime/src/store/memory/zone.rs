@@ -47,6 +47,8 @@ pub(super) struct Zone {
     pub(super) snapshots: Snapshots,
     /// What log and chunks take.
     pub(super) bytes: usize,
+    /// Of these, the bytes of the log.
+    pub(super) log_bytes: usize,
     bytes_max: usize,
     pub(super) spare_bytes: usize,
 }
@@ -66,6 +68,7 @@ impl Zone {
             log: VecDeque::new(),
             snapshots: Snapshots::default(),
             bytes: 0,
+            log_bytes: 0,
             bytes_max,
             spare_bytes,
         }
