@@ -126,6 +126,9 @@ fn a_person_lets_held_removals_pass_by_their_token() {
         Some(held.token)
     };
     zone.until("they are held", || held(&zone).is_some());
+    zone.until("every node shows it", || {
+        zone.statuses().iter().all(|status| status.held.iter().any(|held| held.count == 12))
+    });
     let token = held(&zone).unwrap();
     let (primary, other) = (zone.await_primary(), zone.secondary());
     assert!(!zone.nodes[&primary].node.confirm_removal("0123456789abcdef"), "no such set");
