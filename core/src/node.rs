@@ -240,8 +240,6 @@ pub struct Node {
     /// The repository was read and not all of the difference is known to stand. A source that goes
     /// on from its last read would never tell of it again, so the next read is a full one.
     unpublished: bool,
-    /// The read under way was sent before the lease was ours: it may show an old head.
-    reread: bool,
     /// Something woke us, and the next read says whether it was the head.
     woken: bool,
     /// The bytes of the log as last read, which a new reign takes over.
@@ -274,7 +272,6 @@ impl Node {
             raise_for: None,
             raised: None,
             unpublished: false,
-            reread: false,
             woken: false,
             log_bytes: 0,
             doubt: false,

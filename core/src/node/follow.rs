@@ -17,9 +17,10 @@ impl Node {
         self.failures = 0;
         let went_back = seen.term.epoch < self.elector.known();
         self.elector.handle_epoch(seen.term.epoch);
-        if core::mem::take(&mut self.reread) || (went_back && !self.doubt) {
-            // Sent before something that we have heard of since: ask again before we judge.
-            self.doubt = went_back;
+        if went_back && !self.doubt {
+            // Sent before something that we have heard of since, such as the grant of our own lease:
+            // ask again before we judge.
+            self.doubt = true;
             self.read_again();
             return;
         }

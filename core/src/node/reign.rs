@@ -128,7 +128,6 @@ impl Node {
         self.push_event(Event::Won(term));
         self.report.primary = Some(self.config.node.clone());
         self.report.out_of_sync(now, Reason::TakingOver);
-        self.reread = self.busy && matches!(self.step, Some(Step::Read { .. }));
         self.drop_waiting_step();
         self.read_again();
     }

@@ -3,9 +3,11 @@
 //!
 //! The promises are checked after each event. To replay a seed, set `ZONESYNC_SEED`.
 
+mod alone;
 mod host;
 mod rules;
 mod store;
+mod takeovers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;

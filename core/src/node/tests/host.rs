@@ -131,7 +131,7 @@ pub(super) struct Host {
     pub(super) steps: u32,
     pub(super) was_ready: bool,
     pub(super) stood: Position,
-    step: Option<Step>,
+    pub(super) step: Option<Step>,
     staged: Option<(Position, State)>,
     entries: Vec<Entry>,
     pending: Changes,

@@ -1,98 +1,12 @@
 //! One node at a time: bring it into a state, hand something in, see what it does next.
 
-use std::vec::Vec;
-
-use super::host::{Ask, Host, POLL, TTL};
-use super::store::{State, Store};
+use super::alone::{Alone, lost};
+use super::host::{POLL, TTL};
 use crate::digest::Digest;
-use crate::election::{Answer, Command, Loss, Report, Role};
+use crate::election::{Answer, Command, Loss, Role};
 use crate::id::{Epoch, InstanceId, Position, Sequence, Term, TermId};
 use crate::node::{Difference, Event, LogSeen, Node, Settled, Step, Write};
-use crate::random::Random;
-use crate::time::{Duration, Instant};
-
-struct Alone {
-    host: Host,
-    store: Store,
-    now: Instant,
-    term: Term,
-}
-
-impl Alone {
-    /// Lets a node begin, on a store of its own, until it is a primary that waits for changes.
-    fn steady() -> Self {
-        let now = Instant::from_nanos(1_000_000_000);
-        let host = Host::new(1, true, 1, now);
-        let mut alone = Self { host, store: Store::default(), now, term: Term::default() };
-        while !alone.host.node.watches_repository() || !alone.host.lanes[0].is_free() {
-            alone.step();
-        }
-        // The first snapshot is followed by a trim.
-        (0..3).for_each(|_| alone.step());
-        alone.term = alone.host.node.held().expect("it holds a state").position.term;
-        alone.events();
-        alone
-    }
-
-    fn step(&mut self) {
-        let truth = State::from([(1, 1), (2, 2)]);
-        self.host.node.handle_timeout(self.now);
-        let asks = self.host.begin(self.now, &mut Random::new(1));
-        for (lane, ask) in asks.into_iter().enumerate() {
-            let mut next: Option<Ask> = ask;
-            while let Some(ask) = next {
-                let told = ask.carry_out(self.now, &mut self.store, &truth);
-                next = self.host.take(self.now, lane, told);
-            }
-        }
-        self.now = self.now + Duration::from_millis(1);
-    }
-
-    fn node(&mut self) -> &mut Node {
-        &mut self.host.node
-    }
-
-    fn next(&mut self) -> Option<Step> {
-        let now = self.now;
-        self.host.node.poll_step(now)
-    }
-
-    fn events(&mut self) -> Vec<Event> {
-        core::iter::from_fn(|| self.host.node.poll_event()).collect()
-    }
-
-    /// Sends a renewal and answers it with these claims and reports.
-    fn renew(&mut self, claims: &[Position], live: &[Report]) {
-        let mut due = self.host.node.poll_lease();
-        while due.is_none() {
-            self.now = self.host.node.poll_timeout().expect("a renewal is due").max(self.now);
-            self.host.node.handle_timeout(self.now);
-            due = self.host.node.poll_lease();
-        }
-        assert_eq!(due, Some(Command::Renew(self.term)));
-        let (now, term) = (self.now, self.term);
-        self.host.node.handle_renewed(now, Answer::Granted(term), claims, live);
-    }
-
-    /// Answers a read with one change, or with none.
-    fn read_gives(&mut self, changes: usize, complete: bool) {
-        let now = self.now;
-        let difference = Difference::Pending { changes, complete, head: false };
-        self.node().handle_repository(now, difference);
-    }
-
-    fn is_full_read(&mut self) -> bool {
-        match self.next() {
-            Some(Step::ReadRepository { since, .. }) => since.is_none(),
-            other => panic!("no read: {other:?}"),
-        }
-    }
-}
-
-fn lost(sequence: u64) -> Position {
-    let term = Term { epoch: Epoch(1), id: TermId(99) };
-    Position { term, sequence: Sequence(sequence) }
-}
+use crate::time::Duration;
 
 #[test]
 fn a_full_read_settles_exactly_the_claims_known_before_it_began() {

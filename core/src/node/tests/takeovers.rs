@@ -1,0 +1,77 @@
+//! How a reign begins on a store that lost something, and with what number.
+
+use super::alone::{Alone, lost};
+use super::store::Store;
+use crate::history::ClaimState;
+use crate::id::{Epoch, Position, Sequence, Term, TermId};
+use crate::node::{Held, Step};
+use crate::time::Duration;
+
+/// Lets a primary publish a change, and its store forget it. Gives where the node stands then.
+fn with_a_lost_tail() -> (Alone, Position) {
+    let mut alone = Alone::steady();
+    let old: Store = alone.store.clone();
+    alone.truth.insert(3, 3);
+    alone.node().handle_repository_changed();
+    alone.settle();
+    let stood = alone.host.node.held().expect("it holds a state").position;
+    assert_ne!(Some(stood), old.head.as_ref().map(|head| head.position()), "it published");
+    // The lease and the newest term are kept: only the tail of the log and the head went back.
+    (alone.store.head, alone.store.log) = (old.head, old.log);
+    (alone, stood)
+}
+
+#[test]
+fn a_lost_tail_is_restored_from_memory_and_nobody_has_to_settle_anything() {
+    let (mut alone, stood) = with_a_lost_tail();
+    let _ = alone.run_until(|step| matches!(step, Step::Compare));
+    let (mut alone, again) = with_a_lost_tail();
+    assert_eq!(stood, again, "the same seed, the same history");
+    let before = alone.term;
+    while alone.host.node.held().is_none_or(|held| held.position.term == before) {
+        alone.settle();
+    }
+    let head = alone.store.head.as_ref().expect("a head");
+    assert!(head.list.covers(stood), "whoever stood there may follow");
+    assert_eq!(head.claims.claims(), []);
+    let held = alone.host.node.held().expect("it holds a state");
+    assert_eq!(head.digest.fingerprint(), held.digest.fingerprint());
+}
+
+#[test]
+fn a_head_of_another_branch_that_comes_with_the_load_is_not_opened_on() {
+    let (mut alone, _) = with_a_lost_tail();
+    let _ = alone.run_until(|step| matches!(step, Step::Load { .. }));
+    let mut head = alone.store.head.clone().expect("a head");
+    // Another master answers: its history goes on from a term that this node never saw.
+    let other = Term { epoch: Epoch(1), id: TermId(5) };
+    head.list.advance(Position { term: other, sequence: Sequence(90) });
+    let staged = Held {
+        position: head.position(),
+        list: head.list.clone(),
+        digest: head.digest.clone(),
+        source: head.source,
+    };
+    let now = alone.now;
+    alone.node().handle_loaded(now, Some((&head, staged)));
+    alone.now = alone.now + Duration::from_secs(1);
+    let next = alone.next();
+    assert!(
+        !matches!(next, Some(Step::Open { .. })),
+        "the plan was made for another head: {next:?}"
+    );
+}
+
+#[test]
+fn a_reign_begins_above_every_claimed_sequence() {
+    let mut alone = Alone::steady();
+    let head = alone.store.head.as_mut().expect("a head");
+    assert!(head.claims.add(lost(500)));
+    head.claims.settle(&[lost(500)]);
+    assert_eq!(head.claims.claims()[0].state, ClaimState::Settled);
+    let now = alone.now;
+    assert!(alone.node().step_down(now, Duration::ZERO));
+    let step = alone.run_until(|step| matches!(step, Step::Open { .. }));
+    let Step::Open { meta, .. } = step else { unreachable!("it was picked") };
+    assert_eq!(meta.position.sequence, Sequence(501));
+}
