@@ -197,6 +197,8 @@ pub enum Write {
     Lost,
     /// No answer; the same write may be sent again.
     Failed,
+    /// No room for it; nothing was changed, and the same write may be sent again.
+    Full,
 }
 
 /// What came of reading the repository or of comparing two states.

@@ -48,6 +48,8 @@ pub enum Reason {
     TakingOver,
     /// The store does not answer.
     StoreDown,
+    /// The store has no room for what is to be published.
+    StoreFull,
     /// The repository gave fewer rows than live nodes hold; a person must confirm.
     Short,
     /// It was stopped.
@@ -68,6 +70,7 @@ impl fmt::Display for Reason {
             }
             Self::TakingOver => "taking over as primary",
             Self::StoreDown => "the zone store does not answer",
+            Self::StoreFull => "the zone store is full; publishing waits for room",
             Self::Short => "the repository gave far fewer rows than live nodes hold; confirm it",
             Self::Stopped => "stopped",
         })

@@ -51,11 +51,13 @@ impl Node {
                 self.report_standing(now);
                 return true;
             }
-            Write::Failed => {
+            Write::Failed | Write::Full => {
                 self.failures = (self.failures + 1).min(5);
                 let pause = self.config.poll / 20 * (1 << self.failures);
                 reign.retry_at = Some(now + pause);
-                self.report.out_of_sync(now, Reason::StoreDown);
+                let full = write == Write::Full;
+                let reason = if full { Reason::StoreFull } else { Reason::StoreDown };
+                self.report.out_of_sync(now, reason);
             }
             Write::Fenced => self.elector.handle_refused(now, term, Loss::Fenced),
             Write::Lost => self.elector.handle_refused(now, term, Loss::Behind),

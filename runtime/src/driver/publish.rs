@@ -22,6 +22,7 @@ pub(super) fn outcome(written: Result<Written, StoreError>) -> (Write, Option<St
         Ok(Written::Done) => (Write::Done, None),
         Ok(Written::Fenced) => (Write::Fenced, None),
         Ok(Written::Behind | Written::Ahead) => (Write::Lost, None),
+        Err(error @ StoreError::Full) => (Write::Full, Some(error)),
         Err(error) => (Write::Failed, Some(error)),
     }
 }

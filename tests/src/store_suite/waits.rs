@@ -58,6 +58,12 @@ fn ends_with(harness: &Harness, act: impl FnOnce()) {
     assert_eq!(ended.recv_timeout(HANG), Ok(()), "the wait hangs");
 }
 
+/// Waits beside `seen`, which is no more what there is.
+fn ends_at_once(harness: &Harness, seen: Seen) {
+    let ended = begin(harness, seen, LONG);
+    assert_eq!(ended.recv_timeout(HANG), Ok(()), "the wait hangs");
+}
+
 fn goes_on(ended: &Receiver<()>) {
     assert_eq!(ended.recv_timeout(SETTLE), Err(RecvTimeoutError::Timeout), "nothing happened yet");
 }
@@ -65,19 +71,19 @@ fn goes_on(ended: &Receiver<()>) {
 pub fn a_wait_elsewhere_ends_at_once(harness: &Harness) {
     let mut writer = Writer::elect(&harness.store, harness.ttl, 1);
     let before = seen(harness);
-    ask(harness.store.wait(Seen { head: Writer::elsewhere(1, 1), ..before }, LONG));
+    ends_at_once(harness, Seen { head: Writer::elsewhere(1, 1), ..before });
     writer.publish(SIZE);
-    ask(harness.store.wait(before, LONG));
+    ends_at_once(harness, before);
 }
 
 pub fn a_wait_beside_another_lease_ends_at_once(harness: &Harness) {
     let writer = Writer::elect(&harness.store, harness.ttl, 1);
-    ask(harness.store.wait(Seen::default(), LONG));
+    ends_at_once(harness, Seen::default());
     let before = seen(harness);
     ask(harness.store.release(writer.term));
-    ask(harness.store.wait(before, LONG));
+    ends_at_once(harness, before);
     Writer::elect(&harness.store, harness.ttl, 2);
-    ask(harness.store.wait(before, LONG));
+    ends_at_once(harness, before);
 }
 
 pub fn a_wait_ends_with_a_batch(harness: &Harness) {

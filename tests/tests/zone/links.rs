@@ -166,7 +166,9 @@ fn a_full_store_takes_what_waits_when_there_is_room() {
 /// The primary says that the store is full, keeps its lease, and everybody serves on.
 fn full_and_still(zone: &Zone, primary: &str, good: &str) {
     let known = |s: &zonesync::status::Status| s.primary.as_deref() == Some(primary);
-    let full = |s: &zonesync::status::Status| s.store.error.as_deref() == Some("zone store full");
+    let full = |s: &zonesync::status::Status| {
+        s.store.error.as_deref() == Some("zone store full") && s.reason.contains("store is full")
+    };
     zone.until("it says so", || {
         zone.statuses().iter().all(|s| known(s) && (s.node != primary || full(s)))
     });

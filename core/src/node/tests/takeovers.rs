@@ -54,7 +54,6 @@ fn a_head_of_another_branch_that_comes_with_the_load_is_not_opened_on() {
     };
     let now = alone.now;
     alone.node().handle_loaded(now, Some((&head, staged)));
-    alone.now = alone.now + Duration::from_secs(1);
     let next = alone.next();
     assert!(
         !matches!(next, Some(Step::Open { .. })),
