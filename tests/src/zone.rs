@@ -13,7 +13,7 @@ use zonesync_core::election::Role;
 use zonesync_core::id::Position;
 
 use crate::faults::Faulty;
-use crate::rows::Rows;
+use crate::rows::{Rows, apis, subscriptions};
 
 /// The lease of the tests: short, yet long beside what a busy machine takes from a thread.
 pub const TTL: Duration = Duration::from_millis(500);
@@ -95,6 +95,23 @@ impl Zone {
     pub fn start(&mut self, name: &str) -> &Member {
         let options = self.options.clone();
         self.start_on(name, Arc::new(Smol::new(2).expect("threads can be started")), options)
+    }
+
+    /// Starts three nodes over so many APIs and subscriptions, and waits until all is quiet.
+    pub fn of_three(
+        name: &str,
+        api_count: usize,
+        subscription_count: usize,
+        change: impl FnOnce(&mut Options),
+    ) -> Self {
+        let rows = Rows::default();
+        rows.set_all(apis(api_count));
+        rows.set_all(subscriptions(0, subscription_count));
+        let mut zone = Self::new(name, rows);
+        change(&mut zone.options);
+        zone.start_all(&["a", "b", "c"]);
+        zone.await_quiet();
+        zone
     }
 
     /// Starts nodes as the others are.

@@ -8,19 +8,9 @@ use zonesync::store::memory::MemoryOptions;
 use zonesync_tests::rows::{Rows, api, apis, subscriptions};
 use zonesync_tests::zone::{TTL, Zone};
 
-fn zone_of_three(name: &str) -> Zone {
-    let rows = Rows::default();
-    rows.set_all(apis(7));
-    rows.set_all(subscriptions(0, 50));
-    let mut zone = Zone::new(name, rows);
-    zone.start_all(&["a", "b", "c"]);
-    zone.await_quiet();
-    zone
-}
-
 #[test]
 fn lost_requests_and_replies_lose_no_change() {
-    let zone = zone_of_three("lossy");
+    let zone = Zone::of_three("lossy", 7, 50, |_| {});
     for member in zone.nodes.values() {
         member.link.tell(|faults| {
             faults.lost_requests = 10;
@@ -60,7 +50,7 @@ fn lost_requests_and_replies_lose_no_change() {
 
 #[test]
 fn a_store_away_for_longer_than_the_lease_comes_back() {
-    let zone = zone_of_three("away");
+    let zone = Zone::of_three("away", 7, 50, |_| {});
     let digest = zone.rows.digest();
     for member in zone.nodes.values() {
         member.link.tell(|faults| faults.down = true);
@@ -92,7 +82,7 @@ fn a_store_away_for_longer_than_the_lease_comes_back() {
 
 #[test]
 fn a_primary_cut_off_is_succeeded_and_follows_when_it_is_back() {
-    let zone = zone_of_three("cut-off");
+    let zone = Zone::of_three("cut-off", 7, 50, |_| {});
     let primary = zone.await_primary();
     zone.nodes[&primary].link.tell(|faults| faults.stuck = true);
     zone.until("a successor", || zone.primary().is_some_and(|name| name != primary));
@@ -108,7 +98,7 @@ fn a_primary_cut_off_is_succeeded_and_follows_when_it_is_back() {
 
 #[test]
 fn a_log_that_cannot_be_read_makes_no_busy_loop() {
-    let zone = zone_of_three("unreadable");
+    let zone = Zone::of_three("unreadable", 7, 50, |_| {});
     let name = zone.secondary();
     let (node, link) = (&zone.nodes[&name].node, &zone.nodes[&name].link);
     link.tell(|faults| faults.unreadable = true);
@@ -124,7 +114,7 @@ fn a_log_that_cannot_be_read_makes_no_busy_loop() {
 
 #[test]
 fn an_idle_primary_is_up_again_after_a_lost_renewal() {
-    let zone = zone_of_three("renewal");
+    let zone = Zone::of_three("renewal", 7, 50, |_| {});
     let primary = zone.await_primary();
     let (node, link) = (&zone.nodes[&primary].node, &zone.nodes[&primary].link);
     link.tell(|faults| faults.down = true);
@@ -150,7 +140,7 @@ fn a_store_without_room_keeps_its_primary_and_says_so() {
 
 #[test]
 fn a_full_store_takes_what_waits_when_there_is_room() {
-    let zone = zone_of_three("full-for-now");
+    let zone = Zone::of_three("full-for-now", 7, 50, |_| {});
     let primary = zone.await_primary();
     let good = zone.rows.digest();
     zone.nodes[&primary].link.tell(|faults| faults.full = true);

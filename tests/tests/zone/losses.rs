@@ -2,22 +2,12 @@
 
 use zonesync::core::id::EntityKey;
 use zonesync::core::time::Duration;
-use zonesync_tests::rows::{Rows, api, apis, subscriptions};
+use zonesync_tests::rows::{api, subscriptions};
 use zonesync_tests::zone::Zone;
-
-fn zone_of_three(name: &str) -> Zone {
-    let rows = Rows::default();
-    rows.set_all(apis(7));
-    rows.set_all(subscriptions(0, 50));
-    let mut zone = Zone::new(name, rows);
-    zone.start_all(&["a", "b", "c"]);
-    zone.await_quiet();
-    zone
-}
 
 #[test]
 fn an_emptied_store_is_filled_from_memory() {
-    let zone = zone_of_three("emptied");
+    let zone = Zone::of_three("emptied", 7, 50, |_| {});
     let (reads, before) = (zone.rows.reads().0, zone.statuses()[0].clone());
     zone.rows.behave(|rows| rows.down = true);
     zone.store.clear();
@@ -35,7 +25,7 @@ fn an_emptied_store_is_filled_from_memory() {
 
 #[test]
 fn a_store_emptied_again_and_again_is_filled_each_time() {
-    let zone = zone_of_three("emptied-often");
+    let zone = Zone::of_three("emptied-often", 7, 50, |_| {});
     for round in 0..5 {
         zone.store.clear();
         zone.rows.set_all(subscriptions(50 + round, 1));
@@ -45,7 +35,7 @@ fn a_store_emptied_again_and_again_is_filled_each_time() {
 
 #[test]
 fn an_old_copy_in_the_stores_place_is_noticed_and_mended() {
-    let zone = zone_of_three("old-copy");
+    let zone = Zone::of_three("old-copy", 7, 50, |_| {});
     let copy = zone.store.copy_zone();
     zone.rows.set_all(subscriptions(50, 20));
     zone.rows.off(EntityKey::api_key("api-3", "key-3", "sub-3"));
@@ -65,7 +55,7 @@ fn an_old_copy_in_the_stores_place_is_noticed_and_mended() {
 
 #[test]
 fn a_lost_tail_is_published_again() {
-    let zone = zone_of_three("lost-tail");
+    let zone = Zone::of_three("lost-tail", 7, 50, |_| {});
     for round in 0..4 {
         let copy = zone.store.copy_zone();
         zone.rows.set_all(subscriptions(50 + 3 * round, 3));
@@ -79,7 +69,7 @@ fn a_lost_tail_is_published_again() {
 
 #[test]
 fn an_old_copy_and_a_dead_primary_at_once_are_mended() {
-    let mut zone = zone_of_three("old-and-dead");
+    let mut zone = Zone::of_three("old-and-dead", 7, 50, |_| {});
     let copy = zone.store.copy_zone();
     zone.rows.set_all(subscriptions(50, 20));
     zone.await_quiet();
@@ -94,7 +84,7 @@ fn an_old_copy_and_a_dead_primary_at_once_are_mended() {
 
 #[test]
 fn a_node_that_starts_during_a_loss_waits_for_a_whole_state() {
-    let mut zone = zone_of_three("joins-a-loss");
+    let mut zone = Zone::of_three("joins-a-loss", 7, 50, |_| {});
     zone.store.clear();
     zone.start("late");
     zone.await_quiet();
@@ -102,7 +92,7 @@ fn a_node_that_starts_during_a_loss_waits_for_a_whole_state() {
 
 #[test]
 fn a_feed_across_a_heal_gives_the_difference() {
-    let mut zone = zone_of_three("feed-heal");
+    let mut zone = Zone::of_three("feed-heal", 7, 50, |_| {});
     let late = zone.secondary();
     let link = zone.nodes[&late].link.clone();
     let state = zone.nodes[&late].node.state().clone();

@@ -11,14 +11,7 @@ use zonesync_tests::zone::{TTL, Zone};
 
 /// Three nodes whose primary reads everything often, so that absences are noticed.
 fn zone_of_three(name: &str) -> Zone {
-    let rows = Rows::default();
-    rows.set_all(apis(20));
-    rows.set_all(subscriptions(0, 20));
-    let mut zone = Zone::new(name, rows);
-    zone.options.full_read = Duration::from_millis(150);
-    zone.start_all(&["a", "b", "c"]);
-    zone.await_quiet();
-    zone
+    Zone::of_three(name, 20, 20, |options| options.full_read = Duration::from_millis(150))
 }
 
 fn primary_status(zone: &Zone) -> Option<Status> {

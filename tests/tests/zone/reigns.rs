@@ -6,23 +6,13 @@ use std::time::Instant;
 use zonesync::core::election::Role;
 use zonesync::runtime::Runtime;
 use zonesync::store::Written;
-use zonesync_tests::rows::{Rows, apis, subscriptions};
+use zonesync_tests::rows::{Rows, subscriptions};
 use zonesync_tests::runtimes::Freezer;
 use zonesync_tests::zone::{LONG_TTL, TTL, Zone};
 
-fn zone_of_three(name: &str, count: usize) -> Zone {
-    let rows = Rows::default();
-    rows.set_all(apis(7));
-    rows.set_all(subscriptions(0, count));
-    let mut zone = Zone::new(name, rows);
-    zone.start_all(&["a", "b", "c"]);
-    zone.await_quiet();
-    zone
-}
-
 #[test]
 fn a_primary_killed_in_the_midst_of_publishing_loses_nothing() {
-    let mut zone = zone_of_three("killed-publishing", 10);
+    let mut zone = Zone::of_three("killed-publishing", 7, 10, |_| {});
     let primary = zone.await_primary();
     // Many batches: 10,000 changes are the most that one takes.
     zone.rows.set_all(subscriptions(10, 40_000));
@@ -44,7 +34,7 @@ fn a_primary_killed_in_the_midst_of_publishing_loses_nothing() {
 
 #[test]
 fn what_was_acknowledged_outlives_its_primary_and_the_repository() {
-    let mut zone = zone_of_three("acknowledged", 10);
+    let mut zone = Zone::of_three("acknowledged", 7, 10, |_| {});
     let primary = zone.await_primary();
     let (before, link) = (zone.rows.digest(), zone.nodes[&primary].link.clone());
     zone.rows.set_all(subscriptions(10, 30_000));
@@ -173,7 +163,7 @@ fn a_clean_stop_hands_over_at_once() {
 
 #[test]
 fn a_primary_told_to_step_down_leaves_the_lease_to_others() {
-    let zone = zone_of_three("step-down", 50);
+    let zone = Zone::of_three("step-down", 7, 50, |_| {});
     let primary = zone.await_primary();
     let other = zone.secondary();
     assert!(!zone.nodes[&other].node.step_down(), "a secondary holds nothing");
@@ -187,7 +177,7 @@ fn a_primary_told_to_step_down_leaves_the_lease_to_others() {
 
 #[test]
 fn a_zone_stopped_whole_starts_again() {
-    let mut zone = zone_of_three("restart", 50);
+    let mut zone = Zone::of_three("restart", 7, 50, |_| {});
     let epoch = zone.statuses()[0].position.term.epoch;
     for (_, member) in std::mem::take(&mut zone.nodes) {
         member.node.stop();
@@ -201,7 +191,7 @@ fn a_zone_stopped_whole_starts_again() {
 
 #[test]
 fn an_observer_follows_and_never_stands() {
-    let mut zone = zone_of_three("observer", 50);
+    let mut zone = Zone::of_three("observer", 7, 50, |_| {});
     let mut options = zone.options.clone();
     options.candidate = false;
     let runtime = Arc::new(zonesync::runtime::Smol::new(2).unwrap());
@@ -218,7 +208,7 @@ fn an_observer_follows_and_never_stands() {
 
 #[test]
 fn a_new_primary_over_the_same_rows_publishes_nothing() {
-    let mut zone = zone_of_three("unchanged", 50);
+    let mut zone = Zone::of_three("unchanged", 7, 50, |_| {});
     let view = zone.nodes["a"].node.state().view();
     let primary = zone.take(&zone.await_primary());
     primary.node.kill();
