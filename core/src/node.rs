@@ -47,6 +47,8 @@ pub struct Config {
     pub full_read: Duration,
     /// What it reads the repository with.
     pub filter: Filter,
+    /// A log of fewer bytes than this needs no new snapshot.
+    pub log_min: u64,
 }
 
 /// A state that a node holds, as far as the rules need to know it.
@@ -338,9 +340,10 @@ impl Node {
         Some(Seen { head, lease: self.elector.watching()? })
     }
 
-    /// Says whether the repository is worth watching for changes.
+    /// Says whether the repository is worth watching for changes: not while one is known of that
+    /// waits to be read.
     pub fn watches_repository(&self) -> bool {
-        self.is_steady() && !self.busy && self.step.is_none()
+        self.is_steady() && !self.busy && self.step.is_none() && !self.repository_changed
     }
 
     /// Gives how the node stands with its zone.
