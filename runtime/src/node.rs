@@ -70,6 +70,8 @@ pub struct Options {
     pub filter: Filter,
     /// The key of the zone's digests.
     pub digest_key: DigestKey,
+    /// A log of fewer bytes than this needs no new snapshot.
+    pub log_min: u64,
 }
 
 impl Default for Options {
@@ -82,6 +84,7 @@ impl Default for Options {
             feed_max: 100_000,
             filter: Filter::default(),
             digest_key: DigestKey::default(),
+            log_min: 1 << 20,
         }
     }
 }
@@ -90,16 +93,17 @@ impl ZoneSync {
     /// Starts a node from its parts.
     pub fn start_with(parts: Parts) -> Self {
         let Parts { zone, node, runtime, options, .. } = parts.clone();
-        let instance = InstanceId(random_u128());
+        let instance = InstanceId(runtime.random());
         let candidate = options.candidate && parts.repository.is_some();
         let (state, writer) = State::with_feed(options.digest_key, options.feed_max);
-        let seed = random_u128() as u64;
+        let seed = runtime.random() as u64;
         let config = rules::Config {
             node: node.clone(),
             election: election::Config { instance, ttl: options.ttl, candidate, seed },
             poll: options.poll,
             full_read: options.full_read,
             filter: options.filter,
+            log_min: options.log_min,
         };
         let (requests, received) = async_channel::bounded(64);
         let (alive, killed) = async_channel::bounded::<()>(1);
@@ -112,7 +116,7 @@ impl ZoneSync {
             writer,
             board: board.clone(),
             requests: received,
-            incarnation: random_u128(),
+            incarnation: runtime.random(),
         });
         let span = tracing::info_span!("zonesync", %zone, %node);
         let (end, board_of_task) = (EndOfDriver(board.clone()), board.clone());
@@ -138,10 +142,15 @@ impl ZoneSync {
     ///
     /// Waits at most two TTLs for a store that does not answer.
     pub fn stop(&self) {
-        let _ = self.requests.try_send(Request::Stop);
+        self.begin_stop();
         if !self.board.wait(self.ttl * 2, |facts| facts.stopped) {
             self.kill();
         }
+    }
+
+    /// Begins to stop, and returns at once.
+    pub fn begin_stop(&self) {
+        let _ = self.requests.try_send(Request::Stop);
     }
 
     /// Ends all tasks at once without releasing anything, as a crash would.
@@ -268,13 +277,4 @@ impl Drop for EndOfDriver {
     fn drop(&mut self) {
         self.0.update(|facts| facts.stopped = true);
     }
-}
-
-/// Draws random bits from the system.
-///
-/// Panics if the system has none to give: a node without an id of its own must not run.
-fn random_u128() -> u128 {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the system gives random bytes");
-    u128::from_le_bytes(bytes)
 }

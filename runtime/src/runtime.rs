@@ -1,4 +1,4 @@
-//! What a node asks of its host: background tasks, and a clock.
+//! What a node asks of its host: background tasks, a clock, and randomness.
 //!
 //! Sockets and timers come from async-io, which runs under any executor, so little else is needed.
 
@@ -34,6 +34,15 @@ pub trait Runtime: Send + Sync + fmt::Debug + 'static {
     /// Reads the calendar.
     fn wall_now(&self) -> WallTime {
         wall_now()
+    }
+
+    /// Draws random bits: ids of this node and of its terms.
+    ///
+    /// Panics if the system has none to give: a node without an id of its own must not run.
+    fn random(&self) -> u128 {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the system gives random bytes");
+        u128::from_le_bytes(bytes)
     }
 
     /// Waits for `duration` on the clock of [`Runtime::now`].

@@ -13,9 +13,6 @@ use crate::history::{Claims, TakeOver, TermList};
 use crate::id::{Position, Sequence, Term};
 use crate::time::Instant;
 
-/// A log smaller than this needs no new snapshot.
-const LOG_MIN: u64 = 1 << 20;
-
 /// One reign of this node.
 #[derive(Clone, Debug)]
 pub(super) struct Reign {
@@ -94,8 +91,8 @@ impl Reign {
     }
 
     /// A new snapshot is due: the log has outgrown a quarter of the newest one.
-    fn log_is_long(&self) -> bool {
-        self.log_bytes > LOG_MIN.max(self.snapshot_bytes / 4)
+    fn log_is_long(&self, log_min: u64) -> bool {
+        self.log_bytes > log_min.max(self.snapshot_bytes / 4)
     }
 
     fn base(&self) -> Base {
@@ -183,6 +180,7 @@ impl Node {
         let fingerprint = self.base_fingerprint();
         let read = self.read_step();
         let unpublished = self.unpublished;
+        let log_min = self.config.log_min;
         let least = self.live.as_ref().map(|report| report.count);
         let reign = self.reign.as_mut()?;
         if acting != Some(reign.term) || reign.retry_at.is_some_and(|at| now < at) {
@@ -219,7 +217,7 @@ impl Node {
             Stage::Publishing if reign.base() == Base::Own && reign.trim_due => {
                 Some(Step::Trim { term })
             }
-            Stage::Publishing if reign.base() == Base::Own && reign.log_is_long() => {
+            Stage::Publishing if reign.base() == Base::Own && reign.log_is_long(log_min) => {
                 reign.stage = Stage::Packing { more: true };
                 self.reign_step(now)
             }
@@ -269,6 +267,7 @@ impl Node {
         let raise = self
             .raise_for
             .map(|position| Step::Raise { seen: self.elector.known(), position: Some(position) });
+        let log_min = self.config.log_min;
         let reign = self.reign.as_mut()?;
         if raise.is_some() {
             return raise;
@@ -276,7 +275,7 @@ impl Node {
         if reign.trim_due {
             return Some(Step::Trim { term: reign.term });
         }
-        if reign.log_is_long() {
+        if reign.log_is_long(log_min) {
             reign.stage = Stage::Packing { more: false };
             return self.reign_step(now);
         }

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use zonesync_core::election::Report;
+use zonesync_core::format::Head;
 use zonesync_core::id::{Position, Term, TermId, ZoneName};
 use zonesync_core::time::{Duration, Instant};
 
@@ -98,6 +99,13 @@ impl MemoryStore {
     /// Gives the name of the zone.
     pub fn name(&self) -> &ZoneName {
         &self.shared.name
+    }
+
+    /// Shows the newest term and the head without being a node.
+    #[doc(hidden)]
+    pub fn peek(&self) -> (Term, Option<Arc<Head>>) {
+        let inner = self.shared.lock();
+        (inner.zone.term, inner.zone.head.clone())
     }
 
     /// Copies the zone as it stands, for [`MemoryStore::restore_zone`].

@@ -148,6 +148,7 @@ impl Host {
             election: election::Config { instance, ttl: TTL, candidate, seed },
             poll: POLL,
             full_read: FULL_READ,
+            log_min: 1 << 20,
             filter: Filter(7),
         };
         Self {

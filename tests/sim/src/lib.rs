@@ -1,0 +1,21 @@
+//! A zone in one thread, from one seed.
+//!
+//! Nodes, rules, stores and state are the real ones. What surrounds them is simulated: time, the
+//! order of tasks, the way to the store and its losses, the control plane. Everything is drawn from
+//! one seed, so a failure is replayed from its number.
+//!
+//! - [`plan`]: what happens, drawn or written by hand.
+//! - [`world`]: runs a plan. `executor` and `host` are its machines, `net` the way to the store,
+//!   `plane` the control plane.
+//! - [`watch`]: the promises, and whether they are kept.
+
+pub mod executor;
+pub mod host;
+pub mod net;
+pub mod plan;
+pub mod plane;
+pub mod random;
+pub mod rows;
+pub mod truth;
+pub mod watch;
+pub mod world;

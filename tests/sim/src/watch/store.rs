@@ -1,0 +1,258 @@
+//! What is watched at the servers: terms, fences, leases, and what is announced.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zonesync_core::digest::Fingerprint;
+use zonesync_core::entity::{Action, Kind, Rank};
+use zonesync_core::format::{Batch, Head};
+use zonesync_core::id::{EntityKeyBuf, Position, Term, TermId};
+
+use super::model::{self, Cell};
+use super::{Call, Executed, Outcome, Promise, Watch};
+use crate::executor::{HostId, Time};
+use crate::rows;
+use crate::truth::Content;
+
+/// What a clock may be off by within a lease, of 1,000: no node's clock runs that wrong.
+const DRIFT: u64 = 10;
+
+/// Absent removals that a day may see of a kind: fewer than these, or at most this share.
+const FEW: usize = 3;
+const SHARE: u64 = 20;
+
+/// What is known of the servers.
+#[derive(Default)]
+pub(super) struct AtStore {
+    /// Who was given each term.
+    holders: BTreeMap<TermId, HostId>,
+    /// The lease of each server, where it is known, and until when it surely stood.
+    leases: BTreeMap<usize, (Term, Time)>,
+    /// What each announced position holds, and whether it was complete.
+    announced: BTreeMap<Position, (Fingerprint, bool)>,
+    /// Per server: what went although no row said so, and how much there was at most.
+    absent: BTreeMap<(usize, Kind), BTreeSet<EntityKeyBuf>>,
+    highest: BTreeMap<(usize, Kind), u64>,
+}
+
+impl Watch {
+    /// A server came to hold something else: who has a lease where is not known any more.
+    pub fn lost(&mut self) {
+        self.store.leases.clear();
+    }
+
+    /// A server's copy becomes another.
+    pub fn copied(&mut self, from: usize, to: usize) {
+        let store = &mut self.store;
+        let absent: Vec<_> = store.absent.iter().filter(|((of, _), _)| *of == from).collect();
+        let absent: Vec<_> =
+            absent.into_iter().map(|((_, k), set)| ((to, *k), set.clone())).collect();
+        store.absent.extend(absent);
+        let highest = store.highest.iter().filter(|((of, _), _)| *of == from);
+        let highest: Vec<_> = highest.map(|((_, kind), count)| ((to, *kind), *count)).collect();
+        store.highest.extend(highest);
+    }
+
+    /// A node stood still: it may send what it was about to send.
+    pub fn paused(&mut self, host: HostId) {
+        self.paused.insert(host);
+    }
+
+    /// A person confirmed what the guard held: what went before does not count any more.
+    pub fn confirmed(&mut self) {
+        self.store.absent.clear();
+        self.store.highest.clear();
+    }
+
+    /// Says what was announced at a position: its fingerprint, and whether it was complete.
+    pub(super) fn announced(&self, position: Position) -> Option<(Fingerprint, bool)> {
+        self.store.announced.get(&position).copied()
+    }
+
+    /// Takes in that a node sends a request.
+    pub fn sent(&mut self, at: Time, host: HostId, call: &Call) {
+        // What goes on within a step, or after a pause, is the fence's matter.
+        if matches!(call, Call::Chunk { .. } | Call::Commit { .. }) || self.paused.contains(&host) {
+            return;
+        }
+        let Some(term) = call.writes_as() else { return };
+        let leases = self.store.leases.values();
+        let own = leases.filter(|(of, _)| *of == term).map(|(_, until)| *until).max();
+        if let Some(until) = own {
+            self.check(at, Promise::OnePrimary, at <= until, || {
+                format!("node {host} still acts in {term:?}, whose lease has run out")
+            });
+        }
+    }
+
+    /// Takes in what a server made of a request.
+    pub fn executed(&mut self, done: &Executed<'_>) {
+        self.tell(done);
+        let Executed { at, host, server, call, before, after, outcome } = done;
+        match (call, outcome) {
+            (Call::Acquire { ttl, .. }, Outcome::Granted(term)) => {
+                let newer = term.epoch > before.0.epoch || *term == before.0;
+                self.check(*at, Promise::OnePrimary, newer, || {
+                    format!("{term:?} was given after {:?}", before.0)
+                });
+                let holder = *self.store.holders.entry(term.id).or_insert(*host);
+                self.check(*at, Promise::OnePrimary, holder == *host, || {
+                    format!("{term:?} is of node {holder} and of node {host}")
+                });
+                let until = at + u64::try_from(ttl.as_nanos()).unwrap_or(0);
+                self.store.leases.insert(*server, (*term, until));
+            }
+            (Call::Renew { term, ttl }, Outcome::Done) => {
+                let ttl = u64::try_from(ttl.as_nanos()).unwrap_or(0);
+                let known = self.store.leases.insert(*server, (*term, at + ttl));
+                if let Some((_, until)) = known.filter(|(of, _)| of == term) {
+                    let stands = *at <= until + ttl * DRIFT / 1_000;
+                    self.check(*at, Promise::OnePrimary, stands, || {
+                        format!("the lease of {term:?} was renewed after it had run out")
+                    });
+                }
+            }
+            (Call::Release(term), Outcome::Done) => {
+                if self.store.leases.get(server).is_some_and(|(of, _)| of == term) {
+                    self.store.leases.remove(server);
+                }
+            }
+            _ => {}
+        }
+        let Some(term) = call.writes_as() else { return };
+        let heads = |head: &Option<std::sync::Arc<Head>>| {
+            head.as_ref().map(|h| (h.position(), h.digest.fingerprint(), h.snapshot))
+        };
+        if *outcome != Outcome::Done {
+            self.check(*at, Promise::Fenced, heads(&before.1) == heads(&after.1), || {
+                format!("a refused write of {term:?} changed the head")
+            });
+            return;
+        }
+        self.check(*at, Promise::Fenced, before.0 == term, || {
+            format!("a write of {term:?} by node {host} passed although {:?} was given", before.0)
+        });
+        let holder = self.store.holders.get(&term.id).copied();
+        self.check(*at, Promise::OnePrimary, holder == Some(*host), || {
+            format!("node {host} writes in {term:?}, which it was not given")
+        });
+        if let Some(head) = &after.1 {
+            self.announce(*at, *server, head);
+        }
+        if let Call::Chunk { term, position, bytes } = call {
+            self.models.chunk(*term, *position, bytes);
+        }
+        if let (Call::Commit { term, moves: true }, Some(head)) = (call, &after.1)
+            && before.1.as_ref().is_none_or(|before| before.position() != head.position())
+        {
+            let shown = self.shown.get(host).cloned().unwrap_or_else(model::empty);
+            self.models.fill(&self.plane, *term, head.position(), &shown);
+        }
+        if let Call::Publish { meta, bytes, .. } = call {
+            let was_there = before.1.as_ref().is_some_and(|head| head.position() == meta.position);
+            if !was_there {
+                self.see_batch(*at, *server, bytes, after.1.as_deref());
+            }
+        }
+    }
+
+    fn announce(&mut self, at: Time, server: usize, head: &Head) {
+        let (position, print) = (head.position(), head.digest.fingerprint());
+        let complete = head.is_complete();
+        let known = self.store.announced.entry(position).or_insert((print, complete));
+        known.1 |= complete;
+        let same = known.0 == print;
+        self.check(at, Promise::InOrder, same, || format!("{position} names two states"));
+        for (kind, sums) in head.digest.kinds() {
+            let highest = self.store.highest.entry((server, kind)).or_default();
+            *highest = (*highest).max(sums.count);
+        }
+    }
+
+    fn see_batch(&mut self, at: Time, server: usize, bytes: &[u8], head: Option<&Head>) {
+        let Ok(batch) = Batch::decode(bytes) else {
+            self.check(at, Promise::BadBytes, false, || "a batch cannot be read".into());
+            return;
+        };
+        let mut last: Option<Rank> = None;
+        for change in batch.changes() {
+            let rank = Rank::of(change.key.kind, matches!(change.action, Action::Undeploy));
+            let ordered = last.is_none_or(|last| last <= rank);
+            self.check(at, Promise::StaysRevoked, ordered, || {
+                format!("{} comes too late in its batch", change.key)
+            });
+            last = Some(rank);
+            self.note_of(at, change.key, || match change.action {
+                Action::Deploy { payload } => format!("published, {}", rows::revision(payload)),
+                Action::Undeploy => "its removal is published".into(),
+            });
+        }
+        let changes = self.models.publish(&self.plane, &batch);
+        for (row, old, new) in changes {
+            match new {
+                Err(Content::Absent) | Ok(Cell { content: Content::Absent, .. }) => {
+                    self.see_removal((at, server), row, new.is_ok(), head);
+                }
+                Err(content) => {
+                    let key = rows::of_index(row);
+                    self.check_of(at, Promise::InOrder, Some(&key), false, || {
+                        format!("{key} is published as {content:?} after {old:?}")
+                    });
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// A removal that no row speaks for must be one of few.
+    fn see_removal(
+        &mut self,
+        (at, server): (Time, usize),
+        row: usize,
+        is_known: bool,
+        head: Option<&Head>,
+    ) {
+        let key = rows::of_index(row);
+        if is_known && self.plane.has_row(&key) {
+            return;
+        }
+        let kind = key.as_ref().kind;
+        let absent = self.store.absent.entry((server, kind)).or_default();
+        absent.insert(key.clone());
+        let count = absent.len();
+        let highest = self.store.highest.get(&(server, kind)).copied().unwrap_or(0);
+        let few = count < FEW || count as u64 * 100 <= highest * SHARE;
+        self.check_of(at, Promise::NeverWiped, Some(&key), few, || {
+            format!("{count} of {highest} {kind} went although no row says so")
+        });
+        let left = head.map_or(1, |head| head.digest.kind(kind).count);
+        self.check(at, Promise::NeverWiped, left > 0 || highest < FEW as u64, || {
+            format!("the last {kind} went although no row says so")
+        });
+    }
+
+    fn tell(&mut self, done: &Executed<'_>) {
+        let Executed { at, host, server, call, after, outcome, .. } = done;
+        let head = || after.1.as_ref().map_or("none".into(), |head| head.position().to_string());
+        match (call, outcome) {
+            (Call::Acquire { .. }, Outcome::Granted(term)) => {
+                self.note(*at, || format!("server {server} gives {term:?} to node {host}"));
+            }
+            (Call::Publish { meta, .. }, _) => self.note(*at, || {
+                format!("node {host} publishes {} at server {server}: {outcome:?}", meta.position)
+            }),
+            (Call::Commit { moves, .. }, _) => self.note(*at, || {
+                let what = if *moves { "fills the store" } else { "packs the log" };
+                format!("node {host} {what} at server {server}: {outcome:?}, head {}", head())
+            }),
+            (Call::WriteHead(_), _) => self.note(*at, || {
+                format!("node {host} writes the head at server {server}: {outcome:?}")
+            }),
+            (Call::Raise, _) => self
+                .note(*at, || format!("node {host} raises at server {server}: now {:?}", after.0)),
+            (Call::Release(term), _) => {
+                self.note(*at, || format!("node {host} releases {term:?}"));
+            }
+            _ => {}
+        }
+    }
+}
