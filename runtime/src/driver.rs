@@ -57,7 +57,8 @@ pub(crate) struct Driver {
     board: Arc<Board>,
     requests: Receiver<Request>,
     poll: Duration,
-    work: Option<Work>,
+    /// Boxed, since it goes from task to task.
+    work: Option<Box<Work>>,
     lease: Option<Wait<LeaseOutcome>>,
     step: Option<Running>,
     watches: Watches,
@@ -98,7 +99,7 @@ impl Driver {
             board,
             requests,
             poll: options.poll,
-            work: Some(Work::new(options.digest_key, writer)),
+            work: Some(Box::new(Work::new(options.digest_key, writer))),
             lease: None,
             step: None,
             watches: Watches::default(),
@@ -157,10 +158,10 @@ impl Driver {
         })
     }
 
-    fn begin_step(&mut self, step: Step, mut work: Work) {
+    fn begin_step(&mut self, step: Step, mut work: Box<Work>) {
         tracing::debug!(?step, "step");
         work.confirmed = self.confirmed.or(work.confirmed);
-        self.step = Some(Running::begin(step, self.node.held().cloned(), work, &self.tools));
+        self.step = Some(Running::begin(step, self.node.held(), work, &self.tools));
     }
 
     /// Hands a signal to the node.
@@ -228,7 +229,7 @@ impl Driver {
         }
     }
 
-    fn take_step(&mut self, mut work: Work, outcome: Outcome, notes: Notes) {
+    fn take_step(&mut self, mut work: Box<Work>, outcome: Outcome, notes: Notes) {
         let now = self.tools.runtime.now();
         let wall = self.tools.runtime.wall_now();
         if std::mem::take(&mut self.discard) {

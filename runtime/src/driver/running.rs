@@ -15,7 +15,7 @@ use super::work::Work;
 
 /// How a step came to its end.
 pub(super) enum Ended {
-    Done(Box<(Work, Outcome, Notes)>),
+    Done(Box<(Box<Work>, Outcome, Notes)>),
     Panicked,
     /// The host let go of the task.
     Dropped,
@@ -30,12 +30,18 @@ pub(super) struct Running {
 
 impl Running {
     /// Begins `step` in the background.
-    pub(super) fn begin(step: Step, held: Option<Held>, mut work: Work, tools: &Tools) -> Self {
+    pub(super) fn begin(
+        step: Step,
+        held: Option<&Held>,
+        mut work: Box<Work>,
+        tools: &Tools,
+    ) -> Self {
         let reads_repository = matches!(step, Step::ReadRepository { .. });
         let (done, ended) = async_channel::bounded(1);
         let (abandon, abandoned) = async_channel::bounded::<()>(1);
-        let own = tools.clone();
-        let run = async move {
+        let (own, held) = (tools.clone(), held.cloned().map(Box::new));
+        // Boxed once, so that what is large is not moved from future to future.
+        let run = Box::pin(async move {
             let step = async { Some(step::run(step, held, &mut work, &own).await) };
             let given_up = async {
                 let told = abandoned.recv().await.is_ok();
@@ -43,7 +49,7 @@ impl Running {
             };
             let (outcome, notes) = step.or(given_up).await?;
             Some(Ended::Done(Box::new((work, outcome, notes))))
-        };
+        });
         let task = async move {
             if let Some(end) =
                 AssertUnwindSafe(run).catch_unwind().await.unwrap_or(Some(Ended::Panicked))

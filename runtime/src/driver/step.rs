@@ -65,7 +65,7 @@ pub(super) struct Tools {
 /// Carries out `step`. `held` is what the node holds.
 pub(super) async fn run(
     step: Step,
-    held: Option<Held>,
+    held: Option<Box<Held>>,
     work: &mut Work,
     tools: &Tools,
 ) -> (Outcome, Notes) {
@@ -74,7 +74,7 @@ pub(super) async fn run(
         Step::Read { after } => read(after, work, tools, &mut notes).await,
         Step::Apply { count } => match held {
             Some(held) => {
-                let (applied, held, error) = load::apply(work, count, held);
+                let (applied, held, error) = load::apply(work, count, *held);
                 if let Some(error) = error {
                     tracing::warn!(%error, "an entry of the log was not applied");
                 }
@@ -114,7 +114,7 @@ pub(super) async fn run(
             Err(error) => failed(error, &mut notes),
         },
         Step::Open { term, meta } => {
-            work.begin_reign(held.as_ref(), tools.runtime.wall_now());
+            work.begin_reign(held.as_deref(), tools.runtime.wall_now());
             let written =
                 publish::open(work, &*tools.store, term, meta, tools.incarnation, tools.filter);
             written_outcome(written.await, &mut notes)

@@ -20,6 +20,7 @@ impl Root {
     /// Goes through all entities, sorted by key. Sorts one kind at a time, without payloads.
     pub(super) fn sorted(&self) -> impl Iterator<Item = Item<'_>> + '_ {
         let kinds = (1..KINDS_MAX as u8).filter_map(Kind::from_code);
+        let kinds = kinds.filter(|kind| self.digest.kind(*kind).count > 0);
         kinds.flat_map(|kind| self.sorted_kind(kind)).map(|place| self.item(place))
     }
 

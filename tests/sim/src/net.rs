@@ -176,7 +176,6 @@ impl Net {
         let copy = self.store(server).copy_zone();
         let other = self.add_server();
         self.lose(other, Some(&copy));
-        self.lock().watch.lock().expect("one thread").copied(server, other);
         for host in nodes {
             self.rewire(*host, |wire| wire.server = other);
         }

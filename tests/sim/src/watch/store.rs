@@ -29,27 +29,20 @@ pub(super) struct AtStore {
     leases: BTreeMap<usize, (Term, Time)>,
     /// What each announced position holds, and whether it was complete.
     announced: BTreeMap<Position, (Fingerprint, bool)>,
-    /// Per server: what went although no row said so, and how much there was at most.
+    /// What went at a server although no row said so.
     absent: BTreeMap<(usize, Kind), BTreeSet<EntityKeyBuf>>,
-    highest: BTreeMap<(usize, Kind), u64>,
+    /// How much there was of each kind at most.
+    highest: BTreeMap<Kind, u64>,
 }
 
 impl Watch {
     /// A server came to hold something else: who has a lease where is not known any more.
+    ///
+    /// The guards of two branches agree on the greater number of an hour and not on the sum, so
+    /// what went before does not count here.
     pub fn lost(&mut self) {
         self.store.leases.clear();
-    }
-
-    /// A server's copy becomes another.
-    pub fn copied(&mut self, from: usize, to: usize) {
-        let store = &mut self.store;
-        let absent: Vec<_> = store.absent.iter().filter(|((of, _), _)| *of == from).collect();
-        let absent: Vec<_> =
-            absent.into_iter().map(|((_, k), set)| ((to, *k), set.clone())).collect();
-        store.absent.extend(absent);
-        let highest = store.highest.iter().filter(|((of, _), _)| *of == from);
-        let highest: Vec<_> = highest.map(|((_, kind), count)| ((to, *kind), *count)).collect();
-        store.highest.extend(highest);
+        self.store.absent.clear();
     }
 
     /// A node stood still: it may send what it was about to send.
@@ -136,7 +129,7 @@ impl Watch {
             format!("node {host} writes in {term:?}, which it was not given")
         });
         if let Some(head) = &after.1 {
-            self.announce(*at, *server, head);
+            self.announce(*at, head);
         }
         if let Call::Chunk { term, position, bytes } = call {
             self.models.chunk(*term, *position, bytes);
@@ -155,7 +148,7 @@ impl Watch {
         }
     }
 
-    fn announce(&mut self, at: Time, server: usize, head: &Head) {
+    fn announce(&mut self, at: Time, head: &Head) {
         let (position, print) = (head.position(), head.digest.fingerprint());
         let complete = head.is_complete();
         let known = self.store.announced.entry(position).or_insert((print, complete));
@@ -163,7 +156,7 @@ impl Watch {
         let same = known.0 == print;
         self.check(at, Promise::InOrder, same, || format!("{position} names two states"));
         for (kind, sums) in head.digest.kinds() {
-            let highest = self.store.highest.entry((server, kind)).or_default();
+            let highest = self.store.highest.entry(kind).or_default();
             *highest = (*highest).max(sums.count);
         }
     }
@@ -219,7 +212,7 @@ impl Watch {
         let absent = self.store.absent.entry((server, kind)).or_default();
         absent.insert(key.clone());
         let count = absent.len();
-        let highest = self.store.highest.get(&(server, kind)).copied().unwrap_or(0);
+        let highest = self.store.highest.get(&kind).copied().unwrap_or(0);
         let few = count < FEW || count as u64 * 100 <= highest * SHARE;
         self.check_of(at, Promise::NeverWiped, Some(&key), few, || {
             format!("{count} of {highest} {kind} went although no row says so")
