@@ -40,6 +40,7 @@ impl Node {
         }
     }
 
+    /// Says what to do on a store that holds `complete`.
     fn plan(&self, complete: Option<&Head>) -> TakeOver {
         let held = self.held.as_ref().map(|held| (held.position, &held.list));
         let plan = history::take_over(held, complete.map(|head| (&head.list, &head.claims)));
