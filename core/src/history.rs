@@ -17,6 +17,7 @@ pub use list::{LIST_MAX, Reign, TermList};
 
 use core::fmt;
 
+use crate::bugs::{self, Bug};
 use crate::digest::Fingerprint;
 use crate::id::{Epoch, NUMBER_MAX, Position, Term};
 
@@ -72,11 +73,13 @@ pub fn take_over(
 ) -> TakeOver {
     match (held, stored) {
         (None, None) => TakeOver::FirstLoad,
+        (None, Some(_)) if bugs::planted(Bug::ColdFoundsTruth) => TakeOver::FirstLoad,
         (None, Some(_)) => TakeOver::Follow,
         (Some(_), None) => TakeOver::Restore,
         (Some((position, own)), Some((list, claims))) => match standing(position, list, claims) {
             Standing::Covered | Standing::Settled => TakeOver::Follow,
             _ if own.covers(list.position()) => TakeOver::Restore,
+            _ if bugs::planted(Bug::MemoryOfAnotherBranchPublished) => TakeOver::Restore,
             _ => TakeOver::Reconcile,
         },
     }
@@ -124,6 +127,7 @@ pub fn raise(
         return Err(RaiseTooFar { stored, named });
     }
     let behind = stored < seen || lost.is_some_and(|p| stored <= p.term.epoch);
+    let behind = behind || bugs::planted(Bug::RaiseForEver);
     let epoch = if behind { stored.max(named).next() } else { None };
     Ok(Raised { epoch, claim: lost.is_some() })
 }
@@ -161,6 +165,8 @@ pub fn may_apply(
 ) -> Result<(), Refusal> {
     if term.epoch < seen {
         Err(Refusal::OldTerm(seen))
+    } else if bugs::planted(Bug::SkipGap) {
+        Ok(())
     } else if previous != held {
         Err(Refusal::Gap(previous))
     } else if before != fingerprint {

@@ -15,14 +15,16 @@
 //! - [`format`] turns all of it into bytes and back.
 //! - [`node`] ties the above together and tells a driver what to read, publish and apply.
 //! - [`table`] is a small state for devices without an allocator.
+//! - [`bugs`] are planted by tests that test other tests; else nothing is left of them.
 #![no_std]
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "seeded-bugs"))]
 extern crate std;
 
+pub mod bugs;
 pub mod diff;
 pub mod digest;
 pub mod election;

@@ -22,6 +22,7 @@ pub use report::{Event, Reason, Standing};
 
 use heapless::Deque;
 
+use crate::bugs::{self, Bug};
 use crate::digest::Digest;
 use crate::election::{self, Answer, Elector, Lease, Report, Role, Seen};
 use crate::format::{BatchMeta, FORMAT, Filter, Head, Snapshot, Source};
@@ -444,7 +445,9 @@ impl Node {
         if let (Some(reign), Answer::Granted(term)) = (&mut self.reign, answer)
             && reign.is_of(term)
         {
-            reign.see_claims(claims);
+            if !bugs::planted(Bug::ClaimsIgnored) {
+                reign.see_claims(claims);
+            }
             self.see_live(live);
             self.see_lost(live);
         }

@@ -125,7 +125,7 @@ impl Driver {
 
     /// Lets time pass, begins what is due, tells what happened.
     fn turn(&mut self) {
-        let now = self.tools.runtime.now();
+        let now = self.tools.now();
         self.node.handle_timeout(now);
         if self.stopping {
             // Again, for the answer to a request that was under way may have won the lease.
@@ -166,7 +166,7 @@ impl Driver {
 
     /// Hands a signal to the node.
     fn take(&mut self, signal: Signal) {
-        let now = self.tools.runtime.now();
+        let now = self.tools.now();
         match signal {
             Signal::Lease(outcome) => self.take_lease(outcome),
             Signal::Step(ended) => {
@@ -206,7 +206,7 @@ impl Driver {
     }
 
     fn take_lease(&mut self, outcome: LeaseOutcome) {
-        let (now, wall) = (self.tools.runtime.now(), self.tools.runtime.wall_now());
+        let (now, wall) = (self.tools.now(), self.tools.runtime.wall_now());
         let error = match &outcome {
             LeaseOutcome::Failed(error) => Some(error.to_string()),
             _ => None,
@@ -230,7 +230,7 @@ impl Driver {
     }
 
     fn take_step(&mut self, mut work: Box<Work>, outcome: Outcome, notes: Notes) {
-        let now = self.tools.runtime.now();
+        let now = self.tools.now();
         let wall = self.tools.runtime.wall_now();
         if std::mem::take(&mut self.discard) {
             // A state that was loaded meanwhile belongs to no reign.

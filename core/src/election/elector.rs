@@ -14,6 +14,7 @@
 use heapless::Deque;
 
 use super::{Lease, LeaseStamp, Report};
+use crate::bugs::{self, Bug};
 use crate::id::{Epoch, InstanceId, Position, Term, TermId};
 use crate::random::Random;
 use crate::time::{Duration, Instant};
@@ -167,7 +168,7 @@ impl Elector {
 
     /// Says whether the node would stand if the lease were free.
     pub fn can_stand(&self) -> bool {
-        self.config.candidate && self.willing
+        (self.config.candidate || bugs::planted(Bug::ObserverStands)) && self.willing
     }
 
     /// Gives the instance that held the lease when it was last seen.
@@ -217,8 +218,10 @@ impl Elector {
             _ => now,
         };
         self.seen = Some((lease.instance, lease.term, lease.stamp, since));
-        let patience = self.config.ttl * 4 / 3;
-        if now.since(since) >= patience && self.may_stand(now) {
+        let hasty = bugs::planted(Bug::ImpatientCandidate);
+        let patience = if hasty { self.config.ttl / 10 } else { self.config.ttl * 4 / 3 };
+        let still = now.since(since) >= patience && !bugs::planted(Bug::StillLeaseRespected);
+        if still && self.may_stand(now) {
             return State::Standing { at: now, still: Some(lease.stamp) };
         }
         let soon = self.config.ttl / 50;
@@ -254,6 +257,12 @@ impl Elector {
         }
     }
 
+    /// Says how long a lease asked for at `sent` may be acted on.
+    fn acts_until(&self, sent: Instant) -> Instant {
+        let tenths = if bugs::planted(Bug::ActsPastLease) { 30 } else { 9 };
+        sent + self.config.ttl * tenths / 10
+    }
+
     fn may_stand(&self, now: Instant) -> bool {
         self.can_stand() && now >= self.stand_from
     }
@@ -274,7 +283,7 @@ impl Elector {
                     self.command = Some(Command::Release(term));
                     return;
                 }
-                let until = sent + self.config.ttl * 9 / 10;
+                let until = self.acts_until(sent);
                 if now >= until {
                     // Too late to act on; the store ends the lease by itself.
                     self.look_at(now);
@@ -301,14 +310,16 @@ impl Elector {
         if self.command.is_some() {
             return;
         }
-        if now >= until {
+        let believed = bugs::planted(Bug::LateRenewalBelieved);
+        if now >= until && !believed {
             // The answer came too late: others may have begun to act.
             self.lose(now, Loss::Expired);
             return;
         }
         match answer {
             Answer::Granted(_) => {
-                let until = sent + self.config.ttl * 9 / 10;
+                let sent = if believed { now } else { sent };
+                let until = self.acts_until(sent);
                 let renew_at = sent + self.config.ttl / 3;
                 self.state = State::Leading { term, until, renew_at, sent: None };
                 self.handle_timeout(now);
@@ -410,6 +421,9 @@ impl Elector {
             return false;
         };
         self.lose(now, Loss::Released);
+        if bugs::planted(Bug::HandoverWithoutRelease) {
+            return true;
+        }
         self.state = State::Releasing;
         self.command = Some(Command::Release(term));
         true

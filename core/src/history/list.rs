@@ -2,6 +2,7 @@
 
 use heapless::Vec;
 
+use crate::bugs::{self, Bug};
 use crate::id::{Position, Sequence, Term};
 
 /// How many terms a list remembers. A node away for longer than these is no longer covered.
@@ -51,8 +52,15 @@ impl TermList {
     /// Says whether a state with this history contains `position`: the list has its very term, and
     /// that term came at least as far.
     pub fn covers(&self, position: Position) -> bool {
+        let is_it = |r: &Reign| {
+            r.term == position.term
+                || (bugs::planted(Bug::FollowFork) && r.term.epoch == position.term.epoch)
+        };
+        let reached =
+            |r: &Reign| position.sequence <= r.last || bugs::planted(Bug::ListHoldsBeginnings);
         position == Position::START
-            || self.reigns.iter().any(|r| r.term == position.term && position.sequence <= r.last)
+            || self.reigns.iter().any(|r| is_it(r) && reached(r))
+            || (bugs::planted(Bug::MissingTermCovered) && !self.reigns.iter().any(is_it))
     }
 
     /// Follows to `position`: a new term is opened, the newest one moves on.

@@ -1,6 +1,7 @@
 //! Following: read, apply, load, raise. A primary that is catching up does the same.
 
 use super::{Event, Held, LogSeen, Node, Reason, Step};
+use crate::bugs::{self, Bug};
 use crate::election::Loss;
 use crate::format::{BatchMeta, Head};
 use crate::history::{self, Standing};
@@ -16,6 +17,7 @@ impl Node {
         self.finish();
         self.failures = 0;
         let went_back = seen.term.epoch < self.elector.known();
+        let went_back = went_back && !bugs::planted(Bug::EpochGoesBack);
         self.elector.handle_epoch(seen.term.epoch);
         if went_back && !self.doubt {
             // Sent before something that we have heard of since, such as the grant of our own lease:
@@ -55,6 +57,9 @@ impl Node {
                 self.load(now, &head);
             } else {
                 self.report.out_of_sync(now, Reason::FirstLoad);
+                if bugs::planted(Bug::ReadyBeforeComplete) {
+                    self.become_ready(head.position());
+                }
                 self.rest(now);
             }
             return;
@@ -80,11 +85,11 @@ impl Node {
                 }
             },
             Standing::Settled => self.heal(now, &head),
-            Standing::Claimed => {
+            Standing::Claimed if !bugs::planted(Bug::RaiseForEver) => {
                 self.report.out_of_sync(now, Reason::Claimed);
                 self.rest(now);
             }
-            Standing::Lost => {
+            Standing::Claimed | Standing::Lost => {
                 let position = Some(held.position);
                 self.step = Some(Step::Raise { seen: self.elector.known(), position });
             }
@@ -175,13 +180,15 @@ impl Node {
     pub fn handle_loaded(&mut self, now: Instant, loaded: Option<(&Head, Held)>) {
         let step = self.finish();
         self.staged = None;
+        let unasked = bugs::planted(Bug::LogAndHeadFromTwoMasters);
         // What was read is not the head that it was read with, or a head older than the one that
         // it was asked for: the store went back meanwhile.
         let whole = |(head, staged): &(&Head, Held)| {
             head.is_complete()
                 && staged.position == head.position()
                 && staged.digest.fingerprint() == head.digest.fingerprint()
-                && self.head.as_ref().is_none_or(|known| known.position() <= head.position())
+                && (unasked
+                    || self.head.as_ref().is_none_or(|known| known.position() <= head.position()))
         };
         let Some((head, staged)) = loaded.filter(whole) else {
             if matches!(step, Some(Step::Install)) {
@@ -204,7 +211,7 @@ impl Node {
                 Standing::Covered | Standing::Settled
             )
         };
-        if self.held.as_ref().is_none_or(|held| leaves(held.position)) {
+        if unasked || self.held.as_ref().is_none_or(|held| leaves(held.position)) {
             self.step = Some(Step::Install);
         } else {
             // Another master answered, or the store lost our place meanwhile.
@@ -267,6 +274,9 @@ impl Node {
         self.finish();
         self.report.out_of_sync(now, Reason::StoreDown);
         self.staged = None;
+        if bugs::planted(Bug::ReadyTakenBack) {
+            self.report.ready = false;
+        }
         self.restart_reign();
         self.back_off(now);
     }

@@ -7,6 +7,7 @@
 //! How a reign begins stands in `takeover.rs`, what its reads and writes lead to in `writes.rs`.
 
 use super::{Base, Event, Held, Node, Reason, Settled, Step};
+use crate::bugs::{self, Bug};
 use crate::election::Loss;
 use crate::format::{BatchMeta, Source};
 use crate::history::{Claims, TakeOver, TermList};
@@ -187,6 +188,9 @@ impl Node {
             return None;
         }
         reign.retry_at = None;
+        if bugs::planted(Bug::ClaimSettledByEarlierRead) && !reign.settling.is_empty() {
+            reign.settling = reign.claims.clone();
+        }
         let term = reign.term;
         let at = |sequence| Position { term, sequence };
         match reign.stage {
@@ -198,7 +202,10 @@ impl Node {
             }
             Stage::Preparing => Some(match reign.plan {
                 TakeOver::Restore => Step::Compare,
-                TakeOver::FirstLoad => Step::ReadRepository { since: None, base: None, least },
+                TakeOver::FirstLoad => {
+                    let least = least.filter(|_| !bugs::planted(Bug::FirstLoadUnguarded));
+                    Step::ReadRepository { since: None, base: None, least }
+                }
                 TakeOver::Follow => {
                     let since = reign.since.filter(|_| !unpublished);
                     Step::ReadRepository { since, base: Some(Base::Own), least: None }

@@ -2,6 +2,7 @@
 
 use super::reign::Stage;
 use super::{Event, Held, Node, Reason, Step};
+use crate::bugs::{self, Bug};
 use crate::format::{BatchMeta, Head, Source};
 use crate::history::{self, TakeOver};
 use crate::id::Position;
@@ -12,8 +13,7 @@ impl Node {
     pub(super) fn take_over(&mut self, now: Instant, entries: &[BatchMeta], gap: bool) {
         let head = self.head.clone();
         let complete = head.as_ref().filter(|h| h.is_complete());
-        let held = self.held.as_ref().map(|h| (h.position, &h.list));
-        let plan = history::take_over(held, complete.map(|h| (&h.list, &h.claims)));
+        let plan = self.plan(complete);
         let Some(reign) = &mut self.reign else { return };
         reign.plan = plan;
         let at = head.as_ref().map_or(Position::START, Head::position);
@@ -40,6 +40,15 @@ impl Node {
         }
     }
 
+    /// Says what to do on a store that holds `complete`.
+    fn plan(&self, complete: Option<&Head>) -> TakeOver {
+        let held = self.held.as_ref().map(|held| (held.position, &held.list));
+        let plan = history::take_over(held, complete.map(|head| (&head.list, &head.claims)));
+        let above = |(own, _)| self.live.as_ref().is_none_or(|report| report.position <= own);
+        let newest = bugs::planted(Bug::ReportsDecideNewest) && held.is_some_and(above);
+        if newest && plan == TakeOver::Reconcile { TakeOver::Restore } else { plan }
+    }
+
     pub(super) fn reign_wants_staged(&self) -> bool {
         self.reign.as_ref().is_some_and(|r| {
             r.stage == Stage::Looking && matches!(r.plan, TakeOver::Restore | TakeOver::Reconcile)
@@ -49,10 +58,9 @@ impl Node {
     /// Opens on the head that the staged state was loaded with, if it still asks for the same plan.
     pub(super) fn open_on_staged(&mut self, now: Instant) {
         let (Some(head), Some(reign)) = (&self.head, &self.reign) else { return };
-        let held = self.held.as_ref().map(|held| (held.position, &held.list));
-        let claimed = held.is_none_or(|(position, _)| head.claims.contains(position));
-        let same = reign.plan == history::take_over(held, Some((&head.list, &head.claims)))
-            && (claimed || reign.plan == TakeOver::Restore);
+        let claimed = self.held.as_ref().is_none_or(|held| head.claims.contains(held.position));
+        let same =
+            reign.plan == self.plan(Some(head)) && (claimed || reign.plan == TakeOver::Restore);
         if same {
             self.open(head.position());
         } else {
@@ -65,7 +73,8 @@ impl Node {
     fn open(&mut self, previous: Position) {
         let claimed = self.head.iter().flat_map(|h| h.claims.claims()).map(|c| c.position.sequence);
         let own = self.held.as_ref().map(|h| h.position.sequence);
-        let highest = claimed.chain(own).chain([previous.sequence]).max();
+        let again = bugs::planted(Bug::SameTermAfterBehind);
+        let highest = claimed.chain(own).filter(|_| !again).chain([previous.sequence]).max();
         let Some(sequence) = highest.unwrap_or_default().next() else { return };
         self.raised = None;
         if let Some(reign) = &mut self.reign {

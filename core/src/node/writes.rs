@@ -2,10 +2,11 @@
 
 use super::reign::Stage;
 use super::{Base, Difference, Event, Held, Node, Reason, Settled, Step, Write};
+use crate::bugs::{self, Bug};
 use crate::digest::Digest;
 use crate::election::Loss;
 use crate::history::TakeOver;
-use crate::id::Term;
+use crate::id::{Position, Term};
 use crate::time::Instant;
 
 /// After how many polls an incomplete full read is tried again, at first.
@@ -59,6 +60,11 @@ impl Node {
                 let reason = if full { Reason::StoreFull } else { Reason::StoreDown };
                 self.report.out_of_sync(now, reason);
             }
+            Write::Lost if bugs::planted(Bug::SameTermAfterBehind) => {
+                reign.acknowledged = Position::START;
+                self.restart_reign();
+                self.read_again();
+            }
             Write::Fenced => self.elector.handle_refused(now, term, Loss::Fenced),
             Write::Lost => self.elector.handle_refused(now, term, Loss::Behind),
         }
@@ -85,9 +91,14 @@ impl Node {
                 if full && complete {
                     reign.incomplete = 0;
                     reign.full_at = now + self.config.full_read;
+                    if bugs::planted(Bug::ClaimSettledByEarlierRead) && !reign.claims.is_empty() {
+                        reign.settling = reign.claims.clone();
+                    }
                 }
                 if full && !complete {
-                    reign.settling = Settled::new();
+                    if !bugs::planted(Bug::IncompleteReadSettles) {
+                        reign.settling = Settled::new();
+                    }
                     let pause = self.config.poll * (INCOMPLETE_POLLS << reign.incomplete.min(10));
                     reign.incomplete += 1;
                     reign.full_at = now + pause.min(self.config.full_read);
@@ -127,7 +138,9 @@ impl Node {
     fn see_read(&mut self, full: bool, difference: &Difference) {
         let again = self.reign.as_ref().is_none_or(|reign| reign.stage != Stage::Preparing);
         match difference {
-            Difference::Pending { .. } => self.unpublished = true,
+            Difference::Pending { .. } => {
+                self.unpublished = !bugs::planted(Bug::UnpublishedReadLost);
+            }
             _ if !again => {}
             _ if full => self.full_wanted = true,
             _ => self.repository_changed = true,
@@ -156,6 +169,12 @@ impl Node {
                 state.position = position;
                 state.list.advance(position);
             }
+        }
+        if write == Write::Failed
+            && bugs::planted(Bug::RetryAppliedTwice)
+            && let Some(reign) = self.reign.as_mut().filter(|reign| reign.is_of(term))
+        {
+            reign.acknowledged = position;
         }
         if !self.accepted(now, term, write) {
             return;

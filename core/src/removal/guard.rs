@@ -11,6 +11,7 @@
 use core::fmt;
 
 use super::{HeldSet, Token};
+use crate::bugs::{self, Bug};
 use crate::digest::Digest;
 use crate::entity::{KINDS_MAX, Kind};
 use crate::time::WallTime;
@@ -93,7 +94,7 @@ impl GuardData {
     /// pass a fifth of the kind's highest count in that time; and those that leave nothing of a
     /// kind which had three or more in that time.
     pub fn judge(&self, now: WallTime, kind: Kind, present: u64, absent: u64) -> Verdict {
-        if absent == 0 {
+        if absent == 0 || bugs::planted(Bug::GuardAsleep) {
             return Verdict::Pass;
         }
         let highest = self.highest(now, kind).max(present);
@@ -112,7 +113,9 @@ impl GuardData {
         set: &HeldSet,
         confirmed: Option<Token>,
     ) -> Verdict {
-        if confirmed == Some(set.token()) {
+        let again = self.kinds[index(kind)].held.is_some_and(|held| held.token == set.token());
+        let passes = again && bugs::planted(Bug::GuardPassedByRepetition);
+        if confirmed == Some(set.token()) || passes {
             return Verdict::Pass;
         }
         self.judge(now, kind, present, set.count())
@@ -127,7 +130,9 @@ impl GuardData {
 
     /// Remembers that removals of `kind` wait for a person, in the place of those before.
     pub fn hold(&mut self, kind: Kind, count: u64, token: Token) {
-        self.kinds[index(kind)].held = Some(Held { count, token });
+        if !bugs::planted(Bug::HeldForgotten) {
+            self.kinds[index(kind)].held = Some(Held { count, token });
+        }
     }
 
     /// Forgets that removals of `kind` wait: they passed, or their entities are back.

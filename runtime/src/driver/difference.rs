@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use zonesync_core::bugs::{self, Bug};
 use zonesync_core::diff::{self, Difference as Diff};
 use zonesync_core::digest::Digest;
 use zonesync_core::entity::{Kind, Version};
@@ -36,6 +37,13 @@ pub(super) async fn from_reading(
 ) -> Difference {
     set_aside(&mut reading);
     work.quarantine.see(&reading);
+    if bugs::planted(Bug::PoisonBlocksAll) && !reading.quarantined.is_empty() {
+        return Difference::Failed;
+    }
+    if bugs::planted(Bug::SweepOfQuarantined) {
+        reading.off.extend(reading.quarantined.iter().filter_map(|row| row.key.clone()));
+        reading.off.sort();
+    }
     work.short = falls_short(work, &reading, least);
     if work.short.is_some() {
         return Difference::Short;
@@ -69,7 +77,8 @@ pub(super) async fn from_reading(
         let off = reading.off.iter().filter(|key| gets(key).is_some()).cloned().collect::<Vec<_>>();
         changes.extend(off.into_iter().map(|key| Pending { key, payload: None }));
     }
-    if complete || (!reading.full && !reading.incomplete) {
+    let whole = complete || (!reading.full && !reading.incomplete);
+    if whole || bugs::planted(Bug::IncompleteReadMovesSource) {
         reading.source.kinds().for_each(|(kind, date)| work.source.advance(kind, date));
     }
     let head = held_before != work.guard.held().collect::<Vec<_>>();
@@ -102,7 +111,7 @@ fn first_load(work: &mut Work, reading: Reading) -> Difference {
         return Difference::Failed;
     }
     work.put_off = 0;
-    if complete {
+    if complete || bugs::planted(Bug::IncompleteReadMovesSource) {
         reading.source.kinds().for_each(|(kind, date)| work.source.advance(kind, date));
     }
     work.first = reading.entities;
@@ -210,11 +219,14 @@ async fn judge(
             for (key, found) in unclear.into_iter().zip(found) {
                 match found {
                     Found::Off => drop(removals.evidenced.insert(key)),
-                    Found::Present => *complete = false,
+                    Found::Filtered if bugs::planted(Bug::OtherFilterEmpties) => {
+                        removals.evidenced.insert(key);
+                    }
+                    Found::Present if !bugs::planted(Bug::PresentRowRemoved) => *complete = false,
                     Found::Missing if removals.parent_is_off(key.as_ref()) => {
                         removals.evidenced.insert(key);
                     }
-                    Found::Missing | Found::Filtered => absent.push(key),
+                    Found::Present | Found::Missing | Found::Filtered => absent.push(key),
                 }
             }
         }
@@ -225,6 +237,9 @@ async fn judge(
     if !known {
         *complete = false;
         absent.clear();
+    }
+    if bugs::planted(Bug::GuardStopsEvidenced) {
+        absent.extend(std::mem::take(&mut removals.evidenced));
     }
     let mut passed: Vec<_> = removals.evidenced.into_iter().collect();
     for kind in (1..zonesync_core::entity::KINDS_MAX as u8).filter_map(Kind::from_code) {

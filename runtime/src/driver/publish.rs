@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use zonesync_core::bugs::{self, Bug};
 use zonesync_core::digest::Digest;
 use zonesync_core::format::Pushed;
 use zonesync_core::format::batch::BatchWriter;
@@ -87,11 +88,20 @@ pub(super) async fn next_batch(
     let Some(sent) = &work.in_flight else { unreachable!("it was just built") };
     let request = sent.request.clone();
     let bytes = request.entry.bytes.len() as u64;
-    let written = store.publish(request).await;
     let after = sent.after.clone();
-    if matches!(written, Ok(Written::Done)) {
+    if bugs::planted(Bug::AppliesBeforeAcknowledgement) {
+        apply(work, &request.entry.bytes, position, base);
+    }
+    let written = store.publish(request).await;
+    let applies = match written {
+        Ok(Written::Done) => true,
+        Ok(Written::Fenced) => bugs::planted(Bug::StepDownKeepsWriting),
+        _ => false,
+    };
+    if applies {
         let Some(sent) = work.in_flight.take() else { unreachable!("it was just sent") };
-        apply(work, &sent, position, base);
+        apply(work, &sent.request.entry.bytes, position, base);
+        work.pending.drain(..sent.changes);
         tracing::debug!(%position, changes = sent.changes, bytes, "publish: batch");
     }
     (written, bytes, work.pending.len(), after)
@@ -115,6 +125,9 @@ fn build(
     let mut batch = BatchWriter::new();
     let mut changes = 0;
     for pending in &work.pending {
+        if changes == 1 && bugs::planted(Bug::SourceAheadOfData) {
+            break;
+        }
         let key = pending.key.as_ref();
         let old = Work::payload(base, &view, work.staged.as_ref(), key);
         if let Some(change) = change(&work.key, key, old, pending.payload.as_deref()) {
@@ -135,13 +148,14 @@ fn build(
     let update = if last {
         work.last_update(ending, Some(after.clone()))
     } else {
-        HeadUpdate { digest: Some(after.clone()), ..HeadUpdate::default() }
+        let source = bugs::planted(Bug::SourceAheadOfData).then_some(work.source);
+        HeadUpdate { digest: Some(after.clone()), source, ..HeadUpdate::default() }
     };
     InFlight { request: Publish { term, entry: Entry { meta, bytes }, update }, changes, after }
 }
 
-fn apply(work: &mut Work, sent: &InFlight, position: Position, base: Base) {
-    let batch = match Batch::decode(&sent.request.entry.bytes) {
+fn apply(work: &mut Work, record: &[u8], position: Position, base: Base) {
+    let batch = match Batch::decode(record) {
         Ok(batch) => batch,
         Err(error) => unreachable!("a record of our own making: {error}"),
     };
@@ -149,7 +163,6 @@ fn apply(work: &mut Work, sent: &InFlight, position: Position, base: Base) {
         (Base::Staged, Some(staged)) => staged.apply(position, batch.changes(), &work.key),
         _ => work.writer.apply(position, &mut batch.changes()),
     }
-    work.pending.drain(..sent.changes);
 }
 
 /// Changes the head without a batch.
@@ -280,7 +293,11 @@ impl<'a> Chunks<'a> {
         let number = self.snapshot.chunks;
         self.snapshot.chunks += 1;
         self.snapshot.bytes += bytes.len() as u64;
-        let written = self.store.put_chunk(self.term, self.snapshot.position, number, bytes).await;
+        let mut written =
+            self.store.put_chunk(self.term, self.snapshot.position, number, bytes).await;
+        if bugs::planted(Bug::CommitWithoutChunks) {
+            written = written.or(Ok(Written::Done));
+        }
         // A store that answers at once must not keep a thread from the lease.
         futures_lite::future::yield_now().await;
         written

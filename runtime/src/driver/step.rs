@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use zonesync_core::bugs::{self, Bug};
 use zonesync_core::digest::Digest;
 use zonesync_core::format::{Filter, Head, Source};
 use zonesync_core::id::Epoch;
 use zonesync_core::node::{Base, Difference, Held, Step, Write};
+use zonesync_core::time::Instant;
 
 use super::difference;
 use super::load::{self, LoadError, READ_BYTES_MAX};
@@ -60,6 +62,17 @@ pub(super) struct Tools {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) filter: Filter,
     pub(super) incarnation: u128,
+}
+
+impl Tools {
+    /// Reads the clock that the rules go by.
+    pub(super) fn now(&self) -> Instant {
+        if bugs::planted(Bug::WallClockInLease) {
+            let millis = self.runtime.wall_now().as_millis();
+            return Instant::from_nanos(millis.unsigned_abs() * 1_000_000);
+        }
+        self.runtime.now()
+    }
 }
 
 /// Carries out `step`. `held` is what the node holds.
@@ -166,6 +179,9 @@ async fn read(
         Ok(mut log) => {
             notes.store_answered = true;
             work.entries = std::mem::take(&mut log.entries);
+            if bugs::planted(Bug::SkipGap) {
+                work.entries.drain(..work.entries.len().saturating_sub(1));
+            }
             work.seen = log.head.as_ref().map(|head| (head.position(), head.guard.clone()));
             Outcome::Log(log)
         }

@@ -97,7 +97,7 @@ impl Driver {
 
     /// Waits for whatever comes first.
     pub(super) async fn next(&mut self) -> Signal {
-        let now = self.tools.runtime.now();
+        let now = self.tools.now();
         // While it stops, only the lease is due, and that has a limit of its own.
         let due = self.node.poll_timeout().filter(|_| !self.stopping);
         let pause = due.map_or(self.poll, |at| at.since(now));

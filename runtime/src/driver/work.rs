@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use zonesync_core::bugs::{self, Bug};
 use zonesync_core::digest::{Digest, DigestKey};
 use zonesync_core::entity::{Action, Change, Rank, Version};
 use zonesync_core::format::Source;
@@ -94,14 +95,18 @@ impl Work {
     /// where the reign does not simply go on from the head.
     pub(super) fn begin_reign(&mut self, held: Option<&Held>, now: WallTime) {
         self.source = held.map(|held| held.source).unwrap_or_default();
-        if let Some((_, guard)) = self.seen.take() {
+        if bugs::planted(Bug::GuardForgottenAtTakeover) {
+            self.guard = GuardData::default();
+        } else if let Some((_, guard)) = self.seen.take() {
             self.guard.merge(now, &guard);
         }
     }
 
     /// Forgets what a reign that is over left behind.
     pub(super) fn discard(&mut self) {
-        self.pending.clear();
+        if !bugs::planted(Bug::RemovalUndoneByStale) {
+            self.pending.clear();
+        }
         self.first = Vec::new();
         self.in_flight = None;
         self.staged = None;
@@ -113,6 +118,9 @@ impl Work {
     /// Of several changes of one entity one stays, a removal before all; what `base` holds already
     /// is no change. So what is pending never makes an empty batch.
     pub(super) fn enqueue(&mut self, base: Base, mut changes: Vec<Pending>) {
+        if bugs::planted(Bug::RemovalUndoneByStale) {
+            changes.extend(self.pending.drain(..));
+        }
         let view = self.writer.view();
         changes.sort_by(|a, b| (&a.key, a.payload.is_some()).cmp(&(&b.key, b.payload.is_some())));
         changes.dedup_by(|again, first| again.key == first.key);
@@ -121,6 +129,9 @@ impl Work {
             held != change.payload.as_deref()
         });
         changes.sort_by(|a, b| (a.rank(), &a.key).cmp(&(b.rank(), &b.key)));
+        if bugs::planted(Bug::RevocationAfterDeploy) {
+            changes.reverse();
+        }
         self.pending = changes.into();
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use zonesync_core::bugs::{self, Bug};
 use zonesync_core::election::{Lease, LeaseStamp, Report};
 use zonesync_core::history::{self, RAISE_MAX, TermList};
 use zonesync_core::id::{Epoch, Position, Term, TermId};
@@ -14,6 +15,12 @@ impl Zone {
     /// Shows lease, term, head and live reports, and takes in one's own.
     pub(super) fn look(&mut self, now: Instant, report: Option<Report>) -> Look {
         self.expire(now);
+        if let (Some((lease, _)), Some(report)) = (&mut self.lease, &report)
+            && lease.node == report.node
+            && bugs::planted(Bug::LeaseInherited)
+        {
+            lease.instance = report.instance;
+        }
         if let Some(report) = report {
             self.reports.add(now, report);
         }
@@ -44,7 +51,7 @@ impl Zone {
                 return Ok(Acquired::Held);
             }
         }
-        if self.term.epoch > request.known {
+        if self.term.epoch > request.known && !bugs::planted(Bug::LateAcquireFences) {
             return Ok(Acquired::Stale(self.term.epoch));
         }
         let epoch = next_epoch(self.term.epoch, request.known)?;
@@ -68,7 +75,7 @@ impl Zone {
         if !holds || self.is_fenced(request.term) {
             return Renewed::Fenced;
         }
-        if self.lacks(request.acknowledged) {
+        if self.lacks(request.acknowledged) && !bugs::planted(Bug::SameTermAfterBehind) {
             return Renewed::Behind;
         }
         self.ttl = request.ttl;
@@ -101,7 +108,7 @@ impl Zone {
         if let Some(epoch) = raised.epoch {
             self.term = Term { epoch, id: spare };
         }
-        let lost = position.filter(|_| raised.claim);
+        let lost = position.filter(|_| raised.claim && !bugs::planted(Bug::ClaimNotKept));
         let claimed = lost.is_some_and(|position| self.claim(position));
         (RaiseAnswer::Done(self.term.epoch), claimed || raised.epoch.is_some())
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use zonesync_core::bugs::{self, Bug};
 use zonesync_core::format::Snapshot;
 use zonesync_core::id::{Position, Term};
 use zonesync_core::time::Instant;
@@ -43,6 +44,7 @@ impl ChunkSet {
     /// Says whether the chunks from zero to `count` are all there.
     fn is_complete(&self, count: u32) -> bool {
         self.chunks.range(..count).count() == count as usize
+            || bugs::planted(Bug::CommitWithoutChunks)
     }
 }
 
@@ -72,7 +74,7 @@ impl Zone {
         number: u32,
         bytes: Bytes,
     ) -> Result<Written, StoreError> {
-        if self.is_fenced(term) {
+        if self.is_fenced(term) && !bugs::planted(Bug::PlainChunkWrite) {
             return Ok(Written::Fenced);
         }
         let Some(set) = self.snapshots.get(&position) else {
@@ -176,7 +178,7 @@ impl Zone {
         }
         self.retain_sets(|at, set| {
             let under_way = !set.committed && set.begun == term && at > newest;
-            at == newest || under_way || spared.contains(&at)
+            (at == newest && !bugs::planted(Bug::TrimTooFar)) || under_way || spared.contains(&at)
         });
         Written::Done
     }

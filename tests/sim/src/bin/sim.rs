@@ -1,5 +1,6 @@
 //! Runs seeds.
 
+use zonesync_core::bugs::Bug;
 use zonesync_sim::plan;
 use zonesync_sim::world::{clock, run};
 
@@ -7,6 +8,8 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let first: u64 = args.next().and_then(|s| s.parse().ok()).unwrap_or(1);
     let count: u64 = args.next().and_then(|s| s.parse().ok()).unwrap_or(1);
+    let bug = args.next().map(|name| Bug::from_name(&name).expect("a bug's name"));
+    zonesync_core::bugs::plant(bug);
     let begun = std::time::Instant::now();
     let (mut passed, mut bad) = (0, 0);
     let mut rests = Vec::new();
