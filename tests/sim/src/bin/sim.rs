@@ -19,6 +19,9 @@ fn main() {
         rests.push((ending.agreed_after, ending.caught_up_after, seed));
         if let Some(broken) = ending.broken {
             bad += 1;
+            if bug.is_some() && bad > 1 {
+                break;
+            }
             println!("seed {seed}: {} {}: {}", clock(broken.at), broken.promise, broken.what);
             if count == 1 {
                 let ending = zonesync_sim::world::run_telling(&plan::draw(seed), broken.key);
