@@ -201,6 +201,11 @@ impl Plane {
         self.lock().rows.get(key).is_some_and(|row| row.form == Form::Poison)
     }
 
+    /// Says whether there is a row that says off.
+    pub fn is_off(&self, key: &EntityKeyBuf) -> bool {
+        self.lock().rows.get(key).is_some_and(|row| row.form == Form::Off)
+    }
+
     /// Says whether there is a row, whatever it says.
     pub fn has_row(&self, key: &EntityKeyBuf) -> bool {
         self.lock().rows.contains_key(key)

@@ -24,7 +24,13 @@ fn main() {
             }
             println!("seed {seed}: {} {}: {}", clock(broken.at), broken.promise, broken.what);
             if count == 1 {
-                let ending = zonesync_sim::world::run_telling(&plan::draw(seed), broken.key);
+                let ending = zonesync_sim::world::run_telling(
+                    &plan::draw(seed),
+                    std::env::var("FOCUS")
+                        .ok()
+                        .map(|n| zonesync_sim::rows::of_index(n.parse().unwrap()))
+                        .or(broken.key),
+                );
                 for (at, line) in &ending.trace {
                     println!("  {} {line}", clock(*at));
                 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use zonesync_core::digest::Fingerprint;
 use zonesync_core::entity::{Action, Kind, Rank};
 use zonesync_core::format::{Batch, Head};
-use zonesync_core::id::{EntityKeyBuf, Position, Term, TermId};
+use zonesync_core::id::{EntityKey, EntityKeyBuf, Position, Term, TermId};
 
 use super::model::{self, Cell};
 use super::{Call, Executed, Outcome, Promise, Watch};
@@ -53,7 +53,6 @@ impl Watch {
     /// A person confirmed what the guard held: what went before does not count any more.
     pub fn confirmed(&mut self) {
         self.store.absent.clear();
-        self.store.highest.clear();
     }
 
     /// Says what was announced at a position: its fingerprint, and whether it was complete.
@@ -143,7 +142,7 @@ impl Watch {
         if let Call::Publish { meta, bytes, .. } = call {
             let was_there = before.1.as_ref().is_some_and(|head| head.position() == meta.position);
             if !was_there {
-                self.see_batch(*at, *server, bytes, after.1.as_deref());
+                self.see_batch(*at, (*server, *host), bytes, after.1.as_deref());
             }
         }
     }
@@ -161,7 +160,14 @@ impl Watch {
         }
     }
 
-    fn see_batch(&mut self, at: Time, server: usize, bytes: &[u8], head: Option<&Head>) {
+    fn see_batch(
+        &mut self,
+        at: Time,
+        (server, host): (usize, HostId),
+        bytes: &[u8],
+        head: Option<&Head>,
+    ) {
+        let shown = self.shown.get(&host).cloned().unwrap_or_else(model::empty);
         let Ok(batch) = Batch::decode(bytes) else {
             self.check(at, Promise::BadBytes, false, || "a batch cannot be read".into());
             return;
@@ -182,6 +188,8 @@ impl Watch {
         let changes = self.models.publish(&self.plane, &batch);
         for (row, old, new) in changes {
             match new {
+                // Published again from memory: it went long ago.
+                _ if shown[row].content == Content::Absent && new.is_ok_and(is_absent) => {}
                 Err(Content::Absent) | Ok(Cell { content: Content::Absent, .. }) => {
                     self.see_removal((at, server), row, new.is_ok(), head);
                 }
@@ -205,22 +213,33 @@ impl Watch {
         head: Option<&Head>,
     ) {
         let key = rows::of_index(row);
-        if is_known && self.plane.has_row(&key) {
+        if is_known && (self.plane.has_row(&key) || self.parent_is_off(&key)) {
             return;
         }
         let kind = key.as_ref().kind;
         let absent = self.store.absent.entry((server, kind)).or_default();
         absent.insert(key.clone());
         let count = absent.len();
+        let all: Vec<_> = absent.iter().map(EntityKeyBuf::to_string).collect();
         let highest = self.store.highest.get(&kind).copied().unwrap_or(0);
         let few = count < FEW || count as u64 * 100 <= highest * SHARE;
         self.check_of(at, Promise::NeverWiped, Some(&key), few, || {
-            format!("{count} of {highest} {kind} went although no row says so")
+            let all = all.join(", ");
+            format!("{count} of {highest} {kind} went although no row says so: {all}")
         });
         let left = head.map_or(1, |head| head.digest.kind(kind).count);
         self.check(at, Promise::NeverWiped, left > 0 || highest < FEW as u64, || {
             format!("the last {kind} went although no row says so")
         });
+    }
+
+    /// The row of the API or of the subscription that an entity belongs to says off.
+    fn parent_is_off(&self, key: &EntityKeyBuf) -> bool {
+        let key = key.as_ref();
+        let off = |parent: EntityKey<'_>| self.plane.is_off(&parent.into());
+        (!key.scope.is_empty() && off(EntityKey::new(Kind::API, key.scope)))
+            || (!key.subscription.is_empty()
+                && off(EntityKey::subscription(key.scope, key.subscription)))
     }
 
     fn tell(&mut self, done: &Executed<'_>) {
@@ -248,4 +267,8 @@ impl Watch {
             _ => {}
         }
     }
+}
+
+fn is_absent(cell: Cell) -> bool {
+    cell.content == Content::Absent
 }

@@ -28,8 +28,11 @@ impl Row {
 impl World {
     pub(super) fn change(&mut self, change: &Change) {
         let keys = |rows: &[Row]| rows.iter().map(|row| row.key()).collect::<Vec<_>>();
+        let at = self.executor.now();
+        if let Change::Delete(row) = change {
+            self.watch().note_of(at, row.key().as_ref(), || "its row is deleted".into());
+        }
         if let Change::Set(rows) | Change::Off(rows) = change {
-            let at = self.executor.now();
             for row in rows {
                 self.watch().note_of(at, row.key().as_ref(), || match change {
                     Change::Set(_) => "its row is saved".into(),
@@ -267,7 +270,7 @@ impl World {
         }
     }
 
-    fn confirm(&mut self) {
+    pub(super) fn confirm(&mut self) {
         let mut confirmed = false;
         for node in self.slots.iter().filter_map(|slot| slot.node.as_ref()) {
             let held = node.sync.status().held;

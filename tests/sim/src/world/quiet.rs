@@ -22,9 +22,15 @@ impl World {
         self.mend_all();
         let begun = self.executor.now();
         let (mut agreed, mut rested) = (None, None);
+        let mut asked = false;
         while !self.is_broken() && self.executor.now() - begun < REST {
             let now = self.executor.now();
             self.run_to(now + STEP);
+            if !asked && now - begun > REST / 2 {
+                // What the guard holds waits for a person, and claims wait with it.
+                asked = true;
+                self.confirm();
+            }
             if !self.agree() {
                 agreed = None;
                 continue;
