@@ -41,6 +41,9 @@ use crate::state::Writer;
 /// How long a node leaves the lease to others after it was made to step down, in TTLs.
 const STEP_DOWN_TTLS: u32 = 3;
 
+/// How many confirmed tokens are remembered: of each kind one may be held, and one first load.
+const CONFIRMED_MAX: usize = 64;
+
 /// What a user asks of a running node.
 #[derive(Debug)]
 pub(crate) enum Request {
@@ -64,7 +67,8 @@ pub(crate) struct Driver {
     watches: Watches,
     /// The newest term seen, with its id where that is known.
     newest: Term,
-    confirmed: Option<Token>,
+    /// What persons have confirmed, the newest last.
+    confirmed: Vec<Token>,
     /// The reign ended while a step had the work: it is discarded when it comes back.
     discard: bool,
     stopping: bool,
@@ -104,7 +108,7 @@ impl Driver {
             step: None,
             watches: Watches::default(),
             newest: Term::default(),
-            confirmed: None,
+            confirmed: Vec::new(),
             discard: false,
             stopping: false,
         }
@@ -160,7 +164,7 @@ impl Driver {
 
     fn begin_step(&mut self, step: Step, mut work: Box<Work>) {
         tracing::debug!(?step, "step");
-        work.confirmed = self.confirmed.or(work.confirmed);
+        work.confirmed.clone_from(&self.confirmed);
         self.step = Some(Running::begin(step, self.node.held(), work, &self.tools));
     }
 
@@ -187,7 +191,10 @@ impl Driver {
                 let _ = reply.try_send(held);
             }
             Signal::Request(Some(Request::Confirm(token))) => {
-                self.confirmed = Some(token);
+                if self.confirmed.len() == CONFIRMED_MAX {
+                    self.confirmed.remove(0);
+                }
+                self.confirmed.push(token);
                 self.node.want_full_read();
             }
             Signal::Request(Some(Request::Stop) | None) => {
@@ -299,9 +306,8 @@ impl Driver {
             facts.counters.applied += counted.applied;
             facts.counters.published += counted.published;
         });
-        if self.confirmed.is_some() && work.guard.held().next().is_none() && work.short.is_none() {
-            self.confirmed = None;
-            work.confirmed = None;
+        if work.guard.held().next().is_none() && work.short.is_none() {
+            self.confirmed.clear();
         }
         self.work = Some(work);
     }

@@ -60,11 +60,15 @@ pub(super) async fn from_reading(
     }
     let view = work.writer.view();
     let mut changes = upserts(work, &reading, base, &view);
+    if base == Base::Staged {
+        changes.extend(last_good(work, &reading, &view));
+    }
     let held_before: Vec<_> = work.guard.held().collect();
     let mut complete = reading.full && !reading.incomplete;
+    // Every state is seen here before the next one takes its place.
+    let present = base_digest(base, &view, work.staged.as_ref());
+    work.guard.observe(now, &present);
     if reading.full {
-        let present = base_digest(base, &view, work.staged.as_ref());
-        work.guard.observe(now, &present);
         let gone = gone(work, &reading, base, &view);
         let removals = Removals::sort(&reading, gone);
         let judged =
@@ -99,7 +103,7 @@ fn falls_short(work: &Work, reading: &Reading, least: Option<u64>) -> Option<(To
         let _ = set.add(entity.key.as_ref(), Evidence::Absent);
     }
     let token = set.token();
-    (work.confirmed != Some(token)).then_some((token, missing))
+    (!work.confirmed.contains(&token)).then_some((token, missing))
 }
 
 fn first_load(work: &mut Work, reading: Reading) -> Difference {
@@ -145,6 +149,17 @@ fn upserts(work: &Work, reading: &Reading, base: Base, view: &View) -> Vec<Pendi
         }
     }
     changes
+}
+
+/// Of two branches, the versions of quarantined rows that the own state has, where it had come
+/// further with the repository than the staged one: those are the last good ones.
+fn last_good(work: &Work, reading: &Reading, view: &View) -> Vec<Pending> {
+    let Some(staged) = &work.staged else { return Vec::new() };
+    let newer = |kind| work.own_source.newest(kind) > staged.source.newest(kind);
+    let keys = reading.quarantined.iter().filter_map(|quarantined| quarantined.key.as_ref());
+    let keys = keys.filter(|key| newer(key.as_ref().kind));
+    keys.map(|key| Pending { key: key.clone(), payload: view.get(key.as_ref()).map(Into::into) })
+        .collect()
 }
 
 /// The entities of the base that a full reading does not show, but for those whose row could not be
@@ -249,7 +264,8 @@ async fn judge(
             let _ = set.add(key.as_ref(), Evidence::Absent);
         });
         let count = present.kind(kind).count;
-        match work.guard.judge_set(now, kind, count, &set, work.confirmed) {
+        let confirmed = Some(set.token()).filter(|token| work.confirmed.contains(token));
+        match work.guard.judge_set(now, kind, count, &set, confirmed) {
             Verdict::Pass => {
                 if set.count() > 0 {
                     work.guard.pass(now, kind, set.count());

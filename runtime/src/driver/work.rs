@@ -31,10 +31,12 @@ pub(super) struct Work {
     pub(super) in_flight: Option<InFlight>,
     /// What the guard must not forget.
     pub(super) guard: GuardData,
-    /// The token that a person has confirmed.
-    pub(super) confirmed: Option<Token>,
+    /// The tokens that persons have confirmed.
+    pub(super) confirmed: Vec<Token>,
     /// How far the pending changes will have come with the repository.
     pub(super) source: Source,
+    /// How far the own state had come when the reign began.
+    pub(super) own_source: Source,
     /// What is held back since the rows fall short: token, and how many are missing.
     pub(super) short: Option<(Token, u64)>,
     /// The guard of the head that was read last, until it is known what becomes of it.
@@ -75,8 +77,9 @@ impl Work {
             first: Vec::new(),
             in_flight: None,
             guard: GuardData::default(),
-            confirmed: None,
+            confirmed: Vec::new(),
             source: Source::default(),
+            own_source: Source::default(),
             short: None,
             seen: None,
             put_off: 0,
@@ -95,6 +98,7 @@ impl Work {
     /// where the reign does not simply go on from the head.
     pub(super) fn begin_reign(&mut self, held: Option<&Held>, now: WallTime) {
         self.source = held.map(|held| held.source).unwrap_or_default();
+        self.own_source = self.source;
         if bugs::planted(Bug::GuardForgottenAtTakeover) {
             self.guard = GuardData::default();
         } else if let Some((_, guard)) = self.seen.take() {
