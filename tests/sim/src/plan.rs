@@ -27,6 +27,8 @@ pub struct Plan {
     pub acts: Vec<(Time, Act)>,
     /// When faults stop.
     pub end: Time,
+    /// How often a primary reads everything.
+    pub full_read: Time,
 }
 
 /// A place for a node, which may come and go.
@@ -140,6 +142,12 @@ pub enum Fault {
     WallClock(Slot, i64),
     /// A node's clock runs so many millionths fast from now on.
     Drift(Slot, i64),
+    /// The calendar of the primary's machine jumps, in milliseconds.
+    WallClockOfPrimary(i64),
+    /// The primary dies, and the store's clock jumps at the same moment.
+    CrashAndStoreClock(For, i64),
+    /// All nodes die, the store is emptied, and the nodes come back one by one.
+    FreshStart(For),
     /// The repository does not answer.
     RepositoryDown(For),
     /// The repository takes so long.
@@ -193,6 +201,9 @@ impl Fault {
             Self::StoreFlips(..) => "flipped bits",
             Self::WallClock(..) => "calendar jumps",
             Self::Drift(..) => "clock drifts",
+            Self::WallClockOfPrimary(..) => "calendar of the primary jumps",
+            Self::CrashAndStoreClock(..) => "crash and store's clock jumps",
+            Self::FreshStart(..) => "fresh start",
             Self::RepositoryDown(..) => "repository down",
             Self::RepositorySlow(..) => "repository slow",
             Self::RepositoryPartial(..) => "repository partial",

@@ -279,8 +279,8 @@ pub struct Watch {
     models: Models,
     /// What each node shows.
     shown: BTreeMap<HostId, Model>,
-    /// Nodes that stood still at some time.
-    paused: BTreeSet<HostId>,
+    /// When nodes went on that had stood still.
+    resumed: BTreeMap<HostId, Time>,
     /// The first promise that was broken.
     broken: Option<Broken>,
     lines: VecDeque<(Time, String)>,
@@ -303,7 +303,7 @@ impl Watch {
             store: AtStore::default(),
             models: Models::default(),
             shown: BTreeMap::new(),
-            paused: BTreeSet::new(),
+            resumed: BTreeMap::new(),
             broken: None,
             lines: VecDeque::with_capacity(LINES),
             checks: BTreeMap::new(),

@@ -29,9 +29,6 @@ pub const TTL: Duration = Duration::from_secs(3);
 /// How often nodes look by themselves.
 pub const POLL: Duration = Duration::from_secs(1);
 
-/// How often a primary reads everything.
-pub const FULL_READ: Duration = Duration::from_secs(60);
-
 /// A log longer than this is packed.
 const LOG_MIN: u64 = 6_000;
 
@@ -45,6 +42,7 @@ const COPIES: usize = 300;
 pub struct World {
     executor: Executor,
     random: Random,
+    full_read: Time,
     net: Net,
     plane: Plane,
     watch: Arc<Mutex<Watch>>,
@@ -125,6 +123,7 @@ impl World {
         let mut world = Self {
             executor,
             random,
+            full_read: plan.full_read,
             net,
             plane,
             watch,
@@ -245,7 +244,7 @@ impl World {
         let options = Options {
             ttl: TTL,
             poll: POLL,
-            full_read: FULL_READ,
+            full_read: Duration::from_nanos(self.full_read),
             candidate: !plan.observes,
             filter: Filter(if plan.filtered { 2 } else { 1 }),
             log_min: LOG_MIN,

@@ -14,6 +14,9 @@ const CHANGES: u64 = 620;
 /// How many faults there are: between these.
 const FAULTS: (u64, u64) = (20, 34);
 
+/// Of 100 faults, so many come soon after another.
+const CLOSE: u64 = 40;
+
 /// How many kinds of fault a seed knows.
 const KINDS: usize = 12;
 
@@ -22,12 +25,14 @@ pub fn draw(seed: u64) -> Plan {
     let mut random = Random::new(seed ^ 0x51_7e);
     let count = random.within(2, 9) as usize;
     let has_filters = random.percent(20);
+    // Where everything is read only once, what a read of changes missed stays missed.
+    let full_read = if random.percent(50) { 60 * SECOND } else { 3_600 * SECOND };
     let slots: Vec<SlotPlan> = (0..count)
         .map(|number| SlotPlan {
             starts: number < 2 || random.percent(60),
             // The first two can always lead, and see all.
             observes: number >= 2 && random.percent(20),
-            filtered: has_filters && number >= 2 && random.percent(30),
+            filtered: has_filters && number >= 1 && random.percent(50),
             ppm: random.within(0, 4_000) as i64 - 2_000,
         })
         .collect();
@@ -41,13 +46,21 @@ pub fn draw(seed: u64) -> Plan {
         let other = at + random.below((FAULT_KINDS - at) as u64) as usize;
         kinds.swap(at, other);
     }
+    let mut at = 0;
     for _ in 0..random.within(FAULTS.0, FAULTS.1) {
         let kind = *random.pick(&kinds[..KINDS]);
-        let at = 2 * SECOND + random.below(LENGTH - 2 * SECOND);
-        acts.push((at, Act::Fault(fault(kind, count, &mut random))));
+        // What comes soon after another fault finds more than what comes alone.
+        at = match random.percent(CLOSE) && at > 0 {
+            true => (at + random.below(4 * SECOND)).min(LENGTH),
+            false => 2 * SECOND + random.below(LENGTH - 2 * SECOND),
+        };
+        let fault = fault(kind, count, &mut random);
+        if full_read < LENGTH || !fault.needs_full_read() {
+            acts.push((at, Act::Fault(fault)));
+        }
     }
     acts.sort_by_key(|(at, _)| *at);
-    Plan { seed, slots, acts, end: LENGTH }
+    Plan { seed, slots, acts, end: LENGTH, full_read }
 }
 
 fn change(random: &mut Random) -> Change {
@@ -69,13 +82,14 @@ fn change(random: &mut Random) -> Change {
     }
 }
 
-const FAULT_KINDS: usize = 39;
+const FAULT_KINDS: usize = 43;
 
 fn fault(kind: usize, slots: usize, random: &mut Random) -> Fault {
     let slot = random.below(slots as u64) as usize;
     let mut time = |low: u64, high: u64| random.within(low, high) * MS;
     let (short, long) = (time(50, 3_000), time(500, 20_000));
     let share = random.within(5, 60);
+    let shown = if random.percent(50) { random.within(0, 95) } else { random.within(96, 99) };
     match kind {
         0 => Fault::Crash(slot, long),
         1 => Fault::CrashPrimary(long),
@@ -106,9 +120,9 @@ fn fault(kind: usize, slots: usize, random: &mut Random) -> Fault {
         26 => Fault::Drift(slot, random.within(0, 20_000) as i64 - 10_000),
         27 => Fault::RepositoryDown(long),
         28 => Fault::RepositorySlow(short * 3, long),
-        29 => Fault::RepositoryPartial(random.within(0, 95), long),
-        30 => Fault::RepositoryIncomplete(random.within(0, 95), long),
-        31 => Fault::RepositoryLies(random.within(0, 95), long),
+        29 => Fault::RepositoryPartial(shown, long),
+        30 => Fault::RepositoryIncomplete(shown, long),
+        31 => Fault::RepositoryLies(shown, long),
         32 => Fault::RepositoryLies(0, long),
         33 => Fault::RepositoryRestored,
         34 => {
@@ -120,6 +134,19 @@ fn fault(kind: usize, slots: usize, random: &mut Random) -> Fault {
             1 => Fault::Reject(Row::Key(random.below(SUBSCRIPTIONS))),
             _ => Fault::Confirm,
         },
+        39 => Fault::WallClockOfPrimary(random.within(0, 1_200_000) as i64 - 900_000),
+        40 => Fault::CrashAndStoreClock(long, random.within(0, 20_000) as i64 - 15_000),
+        41 | 42 => Fault::FreshStart(long / 8),
         _ => unreachable!("there are {FAULT_KINDS} kinds"),
+    }
+}
+
+impl Fault {
+    /// Only a full read mends what it leaves behind.
+    fn needs_full_read(&self) -> bool {
+        matches!(
+            self,
+            Self::RepositoryPartial(..) | Self::RepositoryLies(..) | Self::RepositoryRestored
+        )
     }
 }

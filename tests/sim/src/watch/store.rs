@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use zonesync_core::digest::Fingerprint;
 use zonesync_core::entity::{Action, Kind, Rank};
 use zonesync_core::format::{Batch, Head};
-use zonesync_core::id::{EntityKey, EntityKeyBuf, Position, Term, TermId};
+use zonesync_core::id::{EntityKey, EntityKeyBuf, Epoch, Position, Term, TermId};
 
 use super::model::{self, Cell};
 use super::{Call, Executed, Outcome, Promise, Watch};
@@ -16,6 +16,9 @@ use crate::truth::Content;
 /// What a clock may be off by within a lease, of 1,000: no node's clock runs that wrong.
 const DRIFT: u64 = 10;
 
+/// How long after it stood still a node may send what it was about to send.
+const GRACE: Time = 1_000_000_000;
+
 /// Absent removals that a day may see of a kind: fewer than these, or at most this share.
 const FEW: usize = 3;
 const SHARE: u64 = 20;
@@ -24,7 +27,7 @@ const SHARE: u64 = 20;
 #[derive(Default)]
 pub(super) struct AtStore {
     /// Who was given each term.
-    holders: BTreeMap<TermId, HostId>,
+    holders: BTreeMap<TermId, (HostId, Epoch)>,
     /// The lease of each server, where it is known, and until when it surely stood.
     leases: BTreeMap<usize, (Term, Time)>,
     /// What each announced position holds, and whether it was complete.
@@ -46,8 +49,8 @@ impl Watch {
     }
 
     /// A node stood still: it may send what it was about to send.
-    pub fn paused(&mut self, host: HostId) {
-        self.paused.insert(host);
+    pub fn resumed(&mut self, at: Time, host: HostId) {
+        self.resumed.insert(host, at);
     }
 
     /// A person confirmed what the guard held: what went before does not count any more.
@@ -63,7 +66,9 @@ impl Watch {
     /// Takes in that a node sends a request.
     pub fn sent(&mut self, at: Time, host: HostId, call: &Call) {
         // What goes on within a step, or after a pause, is the fence's matter.
-        if matches!(call, Call::Chunk { .. } | Call::Commit { .. }) || self.paused.contains(&host) {
+        if matches!(call, Call::Chunk { .. } | Call::Commit { .. })
+            || self.resumed.get(&host).is_some_and(|resumed| at < resumed + GRACE)
+        {
             return;
         }
         let Some(term) = call.writes_as() else { return };
@@ -82,16 +87,32 @@ impl Watch {
         let Executed { at, host, server, call, before, after, outcome } = done;
         match (call, outcome) {
             (Call::Acquire { ttl, .. }, Outcome::Granted(term)) => {
-                let newer = term.epoch > before.0.epoch || *term == before.0;
+                // Asked again with the same id, the store says the same again.
+                let again = self.store.holders.contains_key(&term.id);
+                let newer = term.epoch > before.0.epoch || again;
                 self.check(*at, Promise::OnePrimary, newer, || {
                     format!("{term:?} was given after {:?}", before.0)
                 });
-                let holder = *self.store.holders.entry(term.id).or_insert(*host);
-                self.check(*at, Promise::OnePrimary, holder == *host, || {
-                    format!("{term:?} is of node {holder} and of node {host}")
+                let (holder, epoch) =
+                    *self.store.holders.entry(term.id).or_insert((*host, term.epoch));
+                self.check(
+                    *at,
+                    Promise::OnePrimary,
+                    (holder, epoch) == (*host, term.epoch),
+                    || format!("{term:?} is also of node {holder}, in {epoch}"),
+                );
+                let ttl = u64::try_from(ttl.as_nanos()).unwrap_or(0);
+                let other = self.store.leases.get(server).copied();
+                let other = other.filter(|(other, _)| self.holder(*other) != Some(*host));
+                let free =
+                    again || other.is_none_or(|(_, until)| *at + ttl * DRIFT / 1_000 >= until);
+                self.check(*at, Promise::OnePrimary, free, || {
+                    format!("{term:?} was given to node {host} while the lease of {other:?} stood")
                 });
-                let until = at + u64::try_from(ttl.as_nanos()).unwrap_or(0);
-                self.store.leases.insert(*server, (*term, until));
+                let until = at + ttl;
+                if !again {
+                    self.store.leases.insert(*server, (*term, until));
+                }
             }
             (Call::Renew { term, ttl }, Outcome::Done) => {
                 let ttl = u64::try_from(ttl.as_nanos()).unwrap_or(0);
@@ -123,7 +144,7 @@ impl Watch {
         self.check(*at, Promise::Fenced, before.0 == term, || {
             format!("a write of {term:?} by node {host} passed although {:?} was given", before.0)
         });
-        let holder = self.store.holders.get(&term.id).copied();
+        let holder = self.holder(term);
         self.check(*at, Promise::OnePrimary, holder == Some(*host), || {
             format!("node {host} writes in {term:?}, which it was not given")
         });
@@ -145,6 +166,10 @@ impl Watch {
                 self.see_batch(*at, (*server, *host), bytes, after.1.as_deref());
             }
         }
+    }
+
+    fn holder(&self, term: Term) -> Option<HostId> {
+        self.store.holders.get(&term.id).map(|(host, _)| *host)
     }
 
     fn announce(&mut self, at: Time, head: &Head) {

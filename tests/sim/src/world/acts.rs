@@ -116,6 +116,23 @@ impl World {
                     node.host.drift(ppm);
                 }
             }
+            Fault::WallClockOfPrimary(millis) => self.with_primary(|world, slot| {
+                if let Some(node) = &world.slots[slot].node {
+                    node.host.jump_wall(millis);
+                }
+            }),
+            Fault::CrashAndStoreClock(time, millis) => {
+                self.with_primary(|world, slot| world.crash(slot, time));
+                self.net.server_host(self.net.main()).jump(millis);
+                self.watch().lost();
+            }
+            Fault::FreshStart(time) => {
+                for (number, slot) in (1..).zip(self.running()) {
+                    self.kill(slot);
+                    self.after(time * number, move |world| world.start(slot));
+                }
+                self.net.lose(self.net.main(), None);
+            }
             Fault::RepositoryDown(time) => {
                 self.plane.behave(|manners| manners.down = true);
                 self.after(time, |world| world.plane.behave(|manners| manners.down = false));
@@ -131,6 +148,10 @@ impl World {
             Fault::Poison(ref rows, time) => {
                 let keys: Vec<_> = rows.iter().map(|row| row.key()).collect();
                 keys.iter().for_each(|key| self.plane.poison(key));
+                // Some stay so to the end.
+                if self.random.percent(50) {
+                    return;
+                }
                 self.after(time, move |world| {
                     let still = |key: &EntityKeyBuf| world.plane.is_poison(key);
                     let keys: Vec<_> = keys.into_iter().filter(still).collect();
@@ -184,10 +205,11 @@ impl World {
         let Some(node) = &self.slots[slot].node else { return };
         let id = node.id;
         self.executor.pause(id);
-        self.watch().paused(id);
         self.note(|| format!("node {id} stands still"));
         self.after(time, move |world| {
             world.note(|| format!("node {id} goes on"));
+            let at = world.executor.now();
+            world.watch().resumed(at, id);
             world.executor.resume(id);
         });
     }
@@ -273,8 +295,9 @@ impl World {
     pub(super) fn confirm(&mut self) {
         let mut confirmed = false;
         for node in self.slots.iter().filter_map(|slot| slot.node.as_ref()) {
-            let held = node.sync.status().held;
-            confirmed |= held.iter().any(|held| node.sync.confirm_removal(&held.token));
+            for held in node.sync.status().held {
+                confirmed |= node.sync.confirm_removal(&held.token);
+            }
         }
         if confirmed {
             self.note(|| "a person confirms what is held".to_owned());
