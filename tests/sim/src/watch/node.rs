@@ -118,7 +118,10 @@ impl Watched {
             (Content::Absent, _) => Promise::StaysRevoked,
             _ => Promise::InOrder,
         };
-        let kept = since.is_some() || (new == Content::Absent && spoken_for);
+        // Of a row that nobody can read, two branches may have kept different versions, and the
+        // zone cannot know which is newer.
+        let unknown = new != Content::Absent && watch.plane.is_poison(key);
+        let kept = since.is_some() || unknown || (new == Content::Absent && spoken_for);
         watch.check_of(at, promise, Some(key), kept, || {
             format!("node {host} has {key} go from {old:?} to {new:?}, announced as {announced:?}")
         });

@@ -220,7 +220,8 @@ impl Watch {
                 }
                 Err(content) => {
                     let key = rows::of_index(row);
-                    self.check_of(at, Promise::InOrder, Some(&key), false, || {
+                    let kept = self.plane.is_poison(&key);
+                    self.check_of(at, Promise::InOrder, Some(&key), kept, || {
                         format!("{key} is published as {content:?} after {old:?}")
                     });
                 }
