@@ -8,14 +8,18 @@
 //! - [`world`]: runs a plan. `executor` and `host` are its machines, `net` the way to the store,
 //!   `plane` the control plane.
 //! - [`watch`]: the promises, and whether they are kept.
+//! - [`many`]: many seeds at once. [`tell`]: a failure in plain words, cut down by [`shrink`].
 
 pub mod executor;
 pub mod host;
+pub mod many;
 pub mod net;
 pub mod plan;
 pub mod plane;
 pub mod random;
 pub mod rows;
+pub mod shrink;
+pub mod tell;
 pub mod truth;
 pub mod watch;
 pub mod world;

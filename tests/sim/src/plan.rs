@@ -171,6 +171,53 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Says how long it lasts.
+    pub fn lasts(&self) -> For {
+        match self {
+            Self::Crash(_, time)
+            | Self::CrashPrimary(time)
+            | Self::Stop(_, time)
+            | Self::StopPrimary(time)
+            | Self::FleetRestart(time)
+            | Self::Pause(_, time)
+            | Self::PausePrimary(time)
+            | Self::Cut(_, time)
+            | Self::CutPrimary(time)
+            | Self::Lossy(_, time)
+            | Self::Late(_, time)
+            | Self::Doubled(_, time)
+            | Self::LateChunks(time)
+            | Self::Slow(_, time)
+            | Self::StoreDown(time)
+            | Self::Split(time)
+            | Self::StoreFull(time)
+            | Self::StoreReadOnly(time)
+            | Self::StoreFlips(_, time)
+            | Self::CrashAndStoreClock(time, _)
+            | Self::RepositoryDown(time)
+            | Self::RepositorySlow(_, time)
+            | Self::RepositoryPartial(_, time)
+            | Self::RepositoryIncomplete(_, time)
+            | Self::RepositoryLies(_, time)
+            | Self::Poison(_, time)
+            | Self::RevokedInTheDark(_, time) => *time,
+            // One node after the other.
+            Self::FreshStart(time) => *time * 9,
+            Self::Join(_)
+            | Self::Leave(_)
+            | Self::StoreEmptied
+            | Self::StoreOld(_)
+            | Self::StoreLostTail(_)
+            | Self::StoreClock(_)
+            | Self::WallClock(..)
+            | Self::WallClockOfPrimary(_)
+            | Self::Drift(..)
+            | Self::RepositoryRestored
+            | Self::Reject(_)
+            | Self::Confirm => 0,
+        }
+    }
+
     /// Gives the word for its kind.
     pub fn kind(&self) -> &'static str {
         match self {

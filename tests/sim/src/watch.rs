@@ -8,7 +8,7 @@ mod model;
 mod node;
 mod store;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use zonesync::store::{Acquired, Bytes, Log, Look, RaiseAnswer, Renewed, StoreError, Written};
@@ -46,11 +46,13 @@ pub enum Promise {
     NeverWiped = 7,
     /// Bad bytes do no harm.
     BadBytes = 8,
+    /// A primary that goes is followed by another in time.
+    InTime = 9,
 }
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OnePrimary,
         Self::Fenced,
         Self::InOrder,
@@ -59,6 +61,7 @@ impl Promise {
         Self::StaysRevoked,
         Self::NeverWiped,
         Self::BadBytes,
+        Self::InTime,
     ];
 }
 
@@ -73,6 +76,7 @@ impl fmt::Display for Promise {
             Self::StaysRevoked => "a revoked key is not found again",
             Self::NeverWiped => "missing rows do not wipe the zone",
             Self::BadBytes => "bad bytes do no harm",
+            Self::InTime => "another primary follows in time",
         };
         write!(f, "promise {} ({text})", *self as u8)
     }
@@ -287,6 +291,8 @@ pub struct Watch {
     checks: BTreeMap<Promise, u64>,
     /// An entity whose story is told in the trace.
     pub focus: Option<EntityKeyBuf>,
+    /// When the last batch was taken, and whose it was.
+    pub published: (Time, HostId),
     /// Nodes with another filter take part, so rows may be removed that only a filter leaves out.
     pub has_filters: bool,
 }
@@ -308,6 +314,7 @@ impl Watch {
             lines: VecDeque::with_capacity(LINES),
             checks: BTreeMap::new(),
             focus: None,
+            published: (0, 0),
             has_filters: false,
         }
     }

@@ -2,6 +2,7 @@
 
 mod acts;
 mod quiet;
+mod succession;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,6 +23,7 @@ use crate::plane::Plane;
 use crate::random::Random;
 use crate::rows;
 use crate::watch::{Broken, Promise, Watch, Watched};
+use succession::Succession;
 
 /// The lease.
 pub const TTL: Duration = Duration::from_secs(3);
@@ -55,6 +57,7 @@ pub struct World {
     count: u64,
     /// How often each kind of fault happened.
     faults: BTreeMap<&'static str, u64>,
+    succession: Succession,
 }
 
 /// What mends a fault.
@@ -134,6 +137,7 @@ impl World {
             later: BTreeMap::new(),
             count: 0,
             faults: BTreeMap::new(),
+            succession: Succession::default(),
         };
         let mut all: Vec<_> = (0..rows::APIS).map(rows::api).collect();
         all.extend((0..rows::DICTIONARIES).map(rows::dictionary));
@@ -160,6 +164,7 @@ impl World {
                 Act::Fault(fault) => {
                     *self.faults.entry(fault.kind()).or_default() += 1;
                     self.note(|| format!("{act}"));
+                    self.expect_successor(fault);
                     self.strike(fault);
                 }
             }
@@ -186,10 +191,15 @@ impl World {
             let due = self.later.first_key_value().map(|(key, _)| *key);
             let mend = due.map_or(Time::MAX, |(at, _)| at);
             let copy = self.copied + COPY_EVERY;
-            let next = end.min(mend).min(copy);
+            let succession = self.succession.due().unwrap_or(Time::MAX);
+            let next = end.min(mend).min(copy).min(succession);
             self.run_nodes(next);
+            self.check_successor();
             if self.is_broken() {
                 return;
+            }
+            if succession <= next {
+                continue;
             }
             if let Some(key) = due.filter(|(at, _)| *at <= next)
                 && let Some(mend) = self.later.remove(&key)

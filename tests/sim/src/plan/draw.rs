@@ -93,8 +93,8 @@ fn fault(kind: usize, slots: usize, random: &mut Random) -> Fault {
     match kind {
         0 => Fault::Crash(slot, long),
         1 => Fault::CrashPrimary(long),
-        2 => Fault::Stop(slot, short),
-        3 => Fault::StopPrimary(short),
+        2 => Fault::Stop(slot, long),
+        3 => Fault::StopPrimary(long),
         4 => Fault::FleetRestart(short),
         5 => Fault::Join(slot),
         6 => Fault::Leave(slot),

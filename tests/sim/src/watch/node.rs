@@ -183,20 +183,25 @@ impl Watched {
         });
     }
 
-    /// Lists how the node differs from the control plane: for the end, when all is quiet.
-    pub fn differences(&self, watch: &Watch) -> Vec<String> {
+    /// Lists how the node differs from the control plane: for the end, when all is quiet. Apart from
+    /// that, lists what it holds that has no row any more.
+    pub fn differences(&self, watch: &Watch) -> (Vec<String>, Vec<EntityKeyBuf>) {
         let shown = watch.shown.get(&self.host).cloned().unwrap_or_else(model::empty);
-        let mut all = Vec::new();
+        let (mut all, mut stays) = (Vec::new(), Vec::new());
         for (row, cell) in shown.iter().enumerate() {
             let wanted = watch.plane.with_truth(|truth| truth.now(row));
             let key = rows::of_index(row);
             let gone = wanted == Content::Absent && !watch.plane.has_row(&key);
             let filtered = watch.has_filters && rows::is_tagged(&key);
-            let excused = gone || filtered || watch.plane.is_poison(&key);
-            if cell.content != wanted && !excused {
+            if cell.content == wanted || filtered || watch.plane.is_poison(&key) {
+                continue;
+            }
+            if gone {
+                stays.push(key);
+            } else {
                 all.push(format!("{key} is {:?} instead of {wanted:?}", cell.content));
             }
         }
-        all
+        (all, stays)
     }
 }

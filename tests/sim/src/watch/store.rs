@@ -76,7 +76,7 @@ impl Watch {
         let own = leases.filter(|(of, _)| *of == term).map(|(_, until)| *until).max();
         if let Some(until) = own {
             self.check(at, Promise::OnePrimary, at <= until, || {
-                format!("node {host} still acts in {term:?}, whose lease has run out")
+                format!("node {host} still acts in {}, whose lease has run out", told(term))
             });
         }
     }
@@ -91,7 +91,7 @@ impl Watch {
                 let again = self.store.holders.contains_key(&term.id);
                 let newer = term.epoch > before.0.epoch || again;
                 self.check(*at, Promise::OnePrimary, newer, || {
-                    format!("{term:?} was given after {:?}", before.0)
+                    format!("{} was given after {}", told(*term), told(before.0))
                 });
                 let (holder, epoch) =
                     *self.store.holders.entry(term.id).or_insert((*host, term.epoch));
@@ -99,7 +99,7 @@ impl Watch {
                     *at,
                     Promise::OnePrimary,
                     (holder, epoch) == (*host, term.epoch),
-                    || format!("{term:?} is also of node {holder}, in {epoch}"),
+                    || format!("{} is also of node {holder}, in {epoch}", told(*term)),
                 );
                 let ttl = u64::try_from(ttl.as_nanos()).unwrap_or(0);
                 let other = self.store.leases.get(server).copied();
@@ -107,7 +107,8 @@ impl Watch {
                 let free =
                     again || other.is_none_or(|(_, until)| *at + ttl * DRIFT / 1_000 >= until);
                 self.check(*at, Promise::OnePrimary, free, || {
-                    format!("{term:?} was given to node {host} while the lease of {other:?} stood")
+                    let other = other.map(|(other, _)| told(other)).unwrap_or_default();
+                    format!("{} was given to node {host} while {other} stood", told(*term))
                 });
                 let until = at + ttl;
                 if !again {
@@ -120,7 +121,7 @@ impl Watch {
                 if let Some((_, until)) = known.filter(|(of, _)| of == term) {
                     let stands = *at <= until + ttl * DRIFT / 1_000;
                     self.check(*at, Promise::OnePrimary, stands, || {
-                        format!("the lease of {term:?} was renewed after it had run out")
+                        format!("the lease of {} was renewed after it had run out", told(*term))
                     });
                 }
             }
@@ -137,16 +138,17 @@ impl Watch {
         };
         if *outcome != Outcome::Done {
             self.check(*at, Promise::Fenced, heads(&before.1) == heads(&after.1), || {
-                format!("a refused write of {term:?} changed the head")
+                format!("a refused write of {} changed the head", told(term))
             });
             return;
         }
         self.check(*at, Promise::Fenced, before.0 == term, || {
-            format!("a write of {term:?} by node {host} passed although {:?} was given", before.0)
+            let (term, given) = (told(term), told(before.0));
+            format!("a write of {term} by node {host} passed although {given} was given")
         });
         let holder = self.holder(term);
         self.check(*at, Promise::OnePrimary, holder == Some(*host), || {
-            format!("node {host} writes in {term:?}, which it was not given")
+            format!("node {host} writes in {}, which it was not given", told(term))
         });
         if let Some(head) = &after.1 {
             self.announce(*at, head);
@@ -161,6 +163,7 @@ impl Watch {
             self.models.fill(&self.plane, *term, head.position(), &shown);
         }
         if let Call::Publish { meta, bytes, .. } = call {
+            self.published = (*at, *host);
             let was_there = before.1.as_ref().is_some_and(|head| head.position() == meta.position);
             if !was_there {
                 self.see_batch(*at, (*server, *host), bytes, after.1.as_deref());
@@ -273,7 +276,7 @@ impl Watch {
         let head = || after.1.as_ref().map_or("none".into(), |head| head.position().to_string());
         match (call, outcome) {
             (Call::Acquire { .. }, Outcome::Granted(term)) => {
-                self.note(*at, || format!("server {server} gives {term:?} to node {host}"));
+                self.note(*at, || format!("server {server} gives {} to node {host}", told(*term)));
             }
             (Call::Publish { meta, .. }, _) => self.note(*at, || {
                 format!("node {host} publishes {} at server {server}: {outcome:?}", meta.position)
@@ -285,10 +288,11 @@ impl Watch {
             (Call::WriteHead(_), _) => self.note(*at, || {
                 format!("node {host} writes the head at server {server}: {outcome:?}")
             }),
-            (Call::Raise, _) => self
-                .note(*at, || format!("node {host} raises at server {server}: now {:?}", after.0)),
+            (Call::Raise, _) => self.note(*at, || {
+                format!("node {host} raises at server {server}: now {}", told(after.0))
+            }),
             (Call::Release(term), _) => {
-                self.note(*at, || format!("node {host} releases {term:?}"));
+                self.note(*at, || format!("node {host} releases {}", told(*term)));
             }
             _ => {}
         }
@@ -297,4 +301,9 @@ impl Watch {
 
 fn is_absent(cell: Cell) -> bool {
     cell.content == Content::Absent
+}
+
+/// Tells a term: its epoch and the first digits of its id.
+fn told(term: Term) -> String {
+    format!("{} ({:04x})", term.epoch, term.id.0 >> 112)
 }

@@ -2,6 +2,8 @@
 //! holds.
 
 use super::{POLL, TTL, World};
+use zonesync_core::entity::Kind;
+
 use crate::executor::Time;
 use crate::plan::SECOND;
 use crate::watch::Promise;
@@ -12,8 +14,7 @@ const STEP: Time = SECOND / 4;
 /// Within this, all nodes hold what the control plane holds: a full read or two.
 const REST: Time = 240 * SECOND;
 
-/// Within this, they agree, if nothing needs a full read.
-#[expect(dead_code, reason = "the goal")]
+/// Within this, they agree, unless a claim must be settled or a person must confirm.
 const AGREE: Time = (3 * TTL.as_nanos() + 2 * POLL.as_nanos()) as Time;
 
 impl World {
@@ -33,6 +34,10 @@ impl World {
             }
             if !self.agree() {
                 agreed = None;
+                let late = now - begun > AGREE && !self.waits();
+                let at = self.executor.now();
+                let what = || format!("the nodes do not agree in time: {}", self.standings());
+                self.watch.lock().expect("one thread").check(at, Promise::Converges, !late, what);
                 continue;
             }
             agreed = agreed.or(Some(self.executor.now() - begun));
@@ -78,11 +83,32 @@ impl World {
         same(&first) && all.all(|other| same(&other))
     }
 
+    /// Says whether something needs more than faults to stop: open claims, or a person.
+    fn waits(&self) -> bool {
+        let (_, head) = self.net.store(self.net.main()).peek();
+        let claims = head.is_some_and(|head| head.claims.open().next().is_some());
+        let mut nodes = self.slots.iter().filter_map(|slot| slot.node.as_ref());
+        claims || nodes.any(|node| !node.sync.status().held.is_empty())
+    }
+
+    /// Says whether the primary shows that something of a kind waits for a person.
+    fn is_asked(&self, kind: Kind) -> bool {
+        let mut nodes = self.slots.iter().filter_map(|slot| slot.node.as_ref());
+        nodes.any(|node| node.sync.status().held.iter().any(|held| held.kind == kind.to_string()))
+    }
+
     /// Lists what a node holds otherwise than the control plane.
     fn difference(&self) -> Vec<String> {
-        let watch = self.watch();
-        let first = self.slots.iter().find_map(|slot| slot.node.as_ref());
-        first.map_or_else(Vec::new, |node| node.watched.differences(&watch))
+        let Some(node) = self.slots.iter().find_map(|slot| slot.node.as_ref()) else {
+            return Vec::new();
+        };
+        let (mut all, stays) = node.watched.differences(&self.watch());
+        // Where everything is read now and then, what has no row goes, or a person is asked.
+        if self.full_read < 600 * SECOND {
+            let unasked = stays.into_iter().filter(|key| !self.is_asked(key.as_ref().kind));
+            all.extend(unasked.map(|key| format!("{key} stays, has no row, and nobody is asked")));
+        }
+        all
     }
 
     fn standings(&self) -> String {
