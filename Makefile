@@ -3,11 +3,14 @@
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test bench soak
+.PHONY: help build demo test bench sim soak
 
-# A figure has the name of its bench; the list of benches is that of tests/Cargo.toml.
-BENCHES = $(shell sed -n '/^\[\[bench\]\]/,/^name/s/^name = "\(.*\)"/\1/p' tests/Cargo.toml)
-FIGURES = $(or $(subst -,_,$(FIGURE)),$(filter-out soak,$(BENCHES)))
+# A figure has the name of its bench. The simulator, which deliberate bugs can be planted in, is built
+# apart from all others.
+benches = $(shell sed -n '/^\[\[bench\]\]/,/^name/s/^name = "\(.*\)"/\1/p' $(1))
+wanted = $(filter $(or $(subst -,_,$(FIGURE)),%),$(filter-out soak,$(call benches,$(1))))
+FIGURES = $(call wanted,tests/Cargo.toml)
+SIM_FIGURES = $(call wanted,tests/sim/Cargo.toml)
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST)
@@ -23,7 +26,13 @@ test: ## Run every test there is; PARTS="format lint" runs some.
 	tests/run.sh $(PARTS)
 
 bench: ## Measure all figures, or FIGURE=name alone. SIZE=small takes seconds.
-	@cargo bench --locked --quiet --package zonesync-tests $(FIGURES:%=--bench %)
+	@test -n "$(FIGURES)$(SIM_FIGURES)" || { echo "no figure is called $(FIGURE)"; exit 2; }
+	@$(if $(FIGURES),cargo bench --locked --quiet --package zonesync-tests $(FIGURES:%=--bench %))
+	@$(if $(SIM_FIGURES),cargo bench --locked --quiet --package zonesync-sim $(SIM_FIGURES:%=--bench %))
+
+sim: ## Simulate a zone: 1,000 seeds, or SEED=n, SEEDS=a..b, FOR=seconds, BUG=name.
+	@cargo run --release --locked --quiet --package zonesync-sim -- $(if $(SEED),--seed $(SEED)) \
+	    $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOR),--for $(FOR)) $(if $(BUG),--bug $(BUG))
 
 # Nodes and their threads come and go here. With few arenas the RSS tells what is held, and not how
 # many arenas the allocator has opened for threads that are gone.

@@ -322,6 +322,7 @@ mod tests {
                 }),
             );
         }
+        assert_eq!(executor.run_until(5, &mut |_| true), None);
         executor.pause(1);
         executor.kill(2);
         assert_eq!(executor.run_until(95, &mut |_| true), None);

@@ -8,8 +8,9 @@
 //! - [`world`]: runs a plan. `executor` and `host` are its machines, `net` the way to the store,
 //!   `plane` the control plane.
 //! - [`watch`]: the promises, and whether they are kept.
-//! - [`many`]: many seeds at once. [`tell`]: a failure in plain words, cut down by [`shrink`].
+//! - [`many`]: many seeds at once, measured by [`cpu`]. [`tell`]: a failure in plain words, cut down by [`shrink`].
 
+pub mod cpu;
 pub mod executor;
 pub mod host;
 pub mod many;

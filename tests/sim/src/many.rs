@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use zonesync_core::bugs::{Bug, plant};
 
+use crate::cpu::Work;
 use crate::executor::Time;
 use crate::plan::draw;
 use crate::watch::{Broken, Promise};
@@ -28,7 +29,7 @@ pub struct Totals {
     pub simulated: Time,
     /// How long nodes took to agree once faults had stopped, shortest first.
     pub agreed: Vec<Time>,
-    /// The time of all threads together.
+    /// The processor's time of all threads together.
     pub worked: Duration,
 }
 
@@ -61,12 +62,12 @@ pub fn run_many(orders: &Orders) -> Totals {
                     if seed >= orders.seeds.end || late || stop.load(Ordering::Relaxed) {
                         break;
                     }
-                    let begun = Instant::now();
+                    let work = Work::begin();
                     let ending = run(&draw(seed));
                     if ending.broken.is_some() && orders.first {
                         stop.store(true, Ordering::Relaxed);
                     }
-                    totals.lock().expect("no seed panics in here").add(seed, begun, ending);
+                    totals.lock().expect("no seed panics in here").add(seed, work.done(), ending);
                 }
             });
         }
@@ -77,9 +78,9 @@ pub fn run_many(orders: &Orders) -> Totals {
 }
 
 impl Totals {
-    fn add(&mut self, seed: u64, begun: Instant, ending: Ending) {
+    fn add(&mut self, seed: u64, worked: Duration, ending: Ending) {
         self.seeds += 1;
-        self.worked += begun.elapsed();
+        self.worked += worked;
         self.simulated += ending.passed;
         self.agreed.extend(ending.agreed_after);
         for (promise, count) in ending.checks {
@@ -93,7 +94,7 @@ impl Totals {
         }
     }
 
-    /// Gives the simulated hours in a second of one thread.
+    /// Gives the simulated hours in a second of a processor.
     pub fn hours_per_s(&self) -> f64 {
         self.simulated as f64 / 3.6e12 / self.worked.as_secs_f64()
     }

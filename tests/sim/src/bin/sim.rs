@@ -113,7 +113,7 @@ fn summary(totals: &Totals) {
         at(100)
     );
     println!(
-        "{} seeds, {} broken; {:.0} simulated hours, {:.2} a second of one thread",
+        "{} seeds, {} broken; {:.0} simulated hours, {:.2} in a second of a processor",
         totals.seeds,
         totals.broken.len(),
         totals.simulated as f64 / 3.6e12,

@@ -47,7 +47,8 @@ pub fn draw(seed: u64) -> Plan {
         kinds.swap(at, other);
     }
     let mut at = 0;
-    for _ in 0..random.within(FAULTS.0, FAULTS.1) {
+    let mut left = random.within(FAULTS.0, FAULTS.1);
+    while left > 0 {
         let kind = *random.pick(&kinds[..KINDS]);
         // What comes soon after another fault finds more than what comes alone.
         at = match random.percent(CLOSE) && at > 0 {
@@ -57,6 +58,7 @@ pub fn draw(seed: u64) -> Plan {
         let fault = fault(kind, count, &mut random);
         if full_read < LENGTH || !fault.needs_full_read() {
             acts.push((at, Act::Fault(fault)));
+            left -= 1;
         }
     }
     acts.sort_by_key(|(at, _)| *at);
