@@ -8,7 +8,7 @@ mod model;
 mod node;
 mod store;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use zonesync::store::{Acquired, Bytes, Log, Look, RaiseAnswer, Renewed, StoreError, Written};
@@ -291,6 +291,8 @@ pub struct Watch {
     checks: BTreeMap<Promise, u64>,
     /// An entity whose story is told in the trace.
     pub focus: Option<EntityKeyBuf>,
+    /// Nodes that never stand for election.
+    pub observers: BTreeSet<HostId>,
     /// When the last batch was taken, and whose it was.
     pub published: (Time, HostId),
     /// Nodes with another filter take part, so rows may be removed that only a filter leaves out.
@@ -314,6 +316,7 @@ impl Watch {
             lines: VecDeque::with_capacity(LINES),
             checks: BTreeMap::new(),
             focus: None,
+            observers: BTreeSet::new(),
             published: (0, 0),
             has_filters: false,
         }

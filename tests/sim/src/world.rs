@@ -250,6 +250,9 @@ impl World {
         self.next_host += 1;
         let plan = self.slots[slot].plan;
         let host = Arc::new(Host::new(self.executor.clone(), id, plan.ppm, self.random.fork()));
+        if plan.observes {
+            self.watch().observers.insert(id);
+        }
         let link = self.net.connect(id, self.net.main());
         let options = Options {
             ttl: TTL,

@@ -17,7 +17,7 @@ use crate::truth::Content;
 const DRIFT: u64 = 10;
 
 /// How long after it stood still a node may send what it was about to send.
-const GRACE: Time = 1_000_000_000;
+const GRACE: Time = 50_000_000;
 
 /// Absent removals that a day may see of a kind: fewer than these, or at most this share.
 const FEW: usize = 3;
@@ -101,6 +101,10 @@ impl Watch {
                     (holder, epoch) == (*host, term.epoch),
                     || format!("{} is also of node {holder}, in {epoch}", told(*term)),
                 );
+                let stands = !self.observers.contains(host);
+                self.check(*at, Promise::OnePrimary, stands, || {
+                    format!("{} was given to node {host}, which only observes", told(*term))
+                });
                 let ttl = u64::try_from(ttl.as_nanos()).unwrap_or(0);
                 let other = self.store.leases.get(server).copied();
                 let other = other.filter(|(other, _)| self.holder(*other) != Some(*host));
