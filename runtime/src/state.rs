@@ -27,6 +27,7 @@ mod payload;
 mod record;
 mod root;
 mod slots;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod tree;

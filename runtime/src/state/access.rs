@@ -1,8 +1,6 @@
 //! Who may enter: from the tag of (scope, key) to all that most lookups need of a key.
 //!
-//! A [`Tag`] is 96 bits of a keyed hash, and agreeing in it *is* being equal: no text is read. The
-//! hash is SipHash-1-3-128 under a random key of the state, so that a key that nobody was given
-//! passes for one of n keys with a chance of n / 2^96 a try, and no choice of keys betters that.
+//! A [`Tag`] stands for both texts, and agreeing in it *is* being equal: no text is read.
 //!
 //! The top bits of a tag choose a page, the next ones a place in it. A page is an array of slots,
 //! each in the place of its tag or within [`REACH`] of it, so a lookup looks at as many neighbours,
@@ -17,6 +15,7 @@
 use std::sync::Arc;
 
 use super::record::Window;
+use super::tag::Tag;
 use super::tree::Tree;
 
 /// Slots per page, on average, past which pages are split in two.
@@ -24,27 +23,6 @@ const PAGE_MAX: usize = 128;
 
 /// A slot lies less than this far from the place of its tag.
 const REACH: usize = 8;
-
-/// What stands for the text of (scope, key).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tag {
-    high: u64,
-    low: u32,
-}
-
-impl Tag {
-    /// Takes 96 bits of a hash.
-    #[inline]
-    pub(super) fn new(high: u64, low: u64) -> Self {
-        // Zero is for free slots.
-        Self { high: high.max(1), low: low as u32 }
-    }
-
-    /// Gives the part that no two slots have in common.
-    pub(super) fn high(self) -> u64 {
-        self.high
-    }
-}
 
 /// What is known of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,32 +101,32 @@ impl Access {
     /// Finds what is known of the keys with a tag.
     #[inline]
     pub(super) fn find(&self, tag: Tag) -> Option<Entry> {
-        let slots = self.pages.get(self.page(tag.high)).slots();
+        let slots = self.pages.get(self.page(tag.high())).slots();
         if slots.is_empty() {
             return None;
         }
-        let place = place(self.bits, slots.len(), tag.high);
+        let place = place(self.bits, slots.len(), tag.high());
         let near: &[Slot; REACH] = slots[place..].first_chunk().expect("a page ends past REACH");
         let mut at = REACH;
         for (number, slot) in near.iter().enumerate() {
-            at = if slot.high == tag.high { number } else { at };
+            at = if slot.high == tag.high() { number } else { at };
         }
         let slot = near.get(at)?;
-        (slot.low == tag.low || slot.entry.is_shared()).then_some(slot.entry)
+        (slot.low == tag.low() || slot.entry.is_shared()).then_some(slot.entry)
     }
 
     /// Gives the entry in whose slot a tag belongs, though the low part of the tag may differ.
     pub(super) fn get(&self, tag: Tag) -> Option<Entry> {
-        let slots = self.pages.get(self.page(tag.high)).slots();
-        position(slots, self.bits, tag.high).map(|at| slots[at].entry)
+        let slots = self.pages.get(self.page(tag.high())).slots();
+        position(slots, self.bits, tag.high()).map(|at| slots[at].entry)
     }
 
     /// Gives a tag its entry, and a slot if it has none.
     pub(super) fn set(&mut self, tag: Tag, entry: Entry) {
-        let (bits, slot) = (self.bits, Slot { high: tag.high, low: tag.low, entry });
-        let page = self.page(tag.high);
+        let (bits, slot) = (self.bits, Slot { high: tag.high(), low: tag.low(), entry });
+        let page = self.page(tag.high());
         let page = self.pages.get_mut(page);
-        if let Some(at) = position(page.slots(), bits, tag.high) {
+        if let Some(at) = position(page.slots(), bits, tag.high()) {
             Arc::make_mut(page.0.as_mut().expect("a page with a slot"))[at] = slot;
             return;
         }
@@ -167,10 +145,10 @@ impl Access {
     /// Takes the slot of a tag away.
     pub(super) fn remove(&mut self, tag: Tag) {
         let bits = self.bits;
-        let page = self.page(tag.high);
+        let page = self.page(tag.high());
         let page = self.pages.get_mut(page);
         let slots = Arc::make_mut(page.0.as_mut().expect("what is taken away is there"));
-        let at = position(slots, bits, tag.high).expect("what is taken away is there");
+        let at = position(slots, bits, tag.high()).expect("what is taken away is there");
         let fixed = |(at, slot): (usize, &Slot)| {
             slot.high == 0 || place(bits, slots.len(), slot.high) == at
         };
@@ -303,7 +281,7 @@ mod tests {
     #[test]
     fn a_tag_that_agrees_in_part_is_another_unless_the_slot_is_shared() {
         let mut access = Access::new();
-        let other = Tag { low: 7, ..tag(1) };
+        let other = Tag::new(tag(1).high(), 7);
         access.set(tag(1), entry(1));
         assert_eq!((access.find(other), access.get(other)), (None, Some(entry(1))));
         access.set(tag(1), Entry::SHARED);

@@ -7,7 +7,7 @@ use zonesync_core::entity::Kind;
 use zonesync_core::id::{EntityKey, EntityKeyBuf, Position};
 
 use super::Unusable;
-use super::access::{Access, Entry, Tag};
+use super::access::{Access, Entry};
 use super::certificate::THUMBPRINT;
 use super::facts::Dictionary;
 use super::hash::{Seed, md5};
@@ -15,6 +15,7 @@ use super::index::Index;
 use super::names::Names;
 use super::payload::Payload;
 use super::record::{Form, KeyRecord, OtherFacts, OtherRecord, Pair, SubscriptionRecord};
+use super::tag::Tag;
 use super::tree::Tree;
 
 /// A whole state. Cloning shares all that is large.
