@@ -163,9 +163,9 @@ impl Moment {
         Self(bytes)
     }
 
-    fn millis(self) -> u64 {
+    fn millis(self) -> i64 {
         let [a, b, c, d, e, f] = self.0;
-        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+        i64::from_be_bytes([0, 0, a, b, c, d, e, f])
     }
 }
 
@@ -197,16 +197,16 @@ pub(super) struct Window {
 }
 
 impl Window {
-    const UNIT_MS: u64 = 1_000 << 16;
+    const UNIT_MS: i64 = 1_000 << 16;
 
     /// Holds at no time.
     pub(super) const NEVER: Self = Self { from: 0, until: 0 };
 
     fn new(from: Moment, until: Moment, expiry: Expiry) -> Self {
-        let unit = |millis: u64| u16::try_from(millis / Self::UNIT_MS).unwrap_or(u16::MAX);
+        let unit = |millis: i64| u16::try_from(millis / Self::UNIT_MS).unwrap_or(u16::MAX);
         let expires = match expiry.0 {
             Expiry::NEVER_VALID => return Self::NEVER,
-            code => u64::from(code - 1) * 1_000,
+            code => i64::from(code - 1) * 1_000,
         };
         Self {
             from: unit(from.millis() + Self::UNIT_MS - 1),
@@ -216,8 +216,9 @@ impl Window {
 
     /// Whether `at` is surely within. If not, the exact times must be asked.
     #[inline]
-    pub(super) fn holds(self, at: At) -> bool {
-        self.from <= at.unit && at.unit < self.until
+    pub(super) fn holds(self, at: WallTime) -> bool {
+        let (from, until) = (i64::from(self.from), i64::from(self.until));
+        from * Self::UNIT_MS <= at.as_millis() && at.as_millis() < until * Self::UNIT_MS
     }
 }
 
@@ -226,8 +227,6 @@ impl Window {
 pub(super) struct At {
     moment: Moment,
     second: u32,
-    /// In units of [`Window`]; what lies beyond is in no window.
-    unit: u16,
     millis: i64,
 }
 
@@ -241,8 +240,7 @@ impl From<WallTime> for At {
     #[inline]
     fn from(at: WallTime) -> Self {
         let millis = at.as_millis().clamp(0, (1 << 48) - 2);
-        let unit = u16::try_from(millis as u64 / Window::UNIT_MS).unwrap_or(u16::MAX);
-        Self { moment: Moment::new(millis), second: Self::second(millis), unit, millis }
+        Self { moment: Moment::new(millis), second: Self::second(millis), millis }
     }
 }
 
@@ -280,21 +278,22 @@ mod tests {
 
     #[test]
     fn a_window_holds_only_while_all_times_do() {
-        let unit = Window::UNIT_MS as i64;
+        let unit = Window::UNIT_MS;
         let times = [0, 1, unit - 1, unit, 3 * unit + 5, 30_000 * unit, 9_000_000_000_000];
         for (from, until, expires) in [(0, 1, 2), (1, 3, 2), (2, 5, 5), (0, 6, 6), (3, 6, 5)] {
             let (from, until) = (Moment::new(times[from]), Moment::new(times[until]));
             let expiry = Expiry::new(true, Some(times[expires]));
             let window = Window::new(from, until, expiry);
             for at in times.iter().flat_map(|t| [t - 1, *t, t + 1, t + unit]) {
-                let at = At::from(WallTime::from_millis(at));
+                let time = WallTime::from_millis(at);
+                let at = At::from(time);
                 let holds = from <= at.moment && at.moment < until && at.millis < times[expires];
-                assert!(holds || !window.holds(at));
+                assert!(holds || !window.holds(time));
             }
         }
         let always = Window::new(Moment::FIRST, Moment::LAST, Expiry::new(true, None));
-        assert!(always.holds(WallTime::from_millis(1_760_000_000_000).into()));
-        assert!(!always.holds(WallTime::from_millis(i64::MAX).into()));
+        assert!(always.holds(WallTime::from_millis(1_760_000_000_000)));
+        assert!(!always.holds(WallTime::from_millis(i64::MAX)));
     }
 
     #[test]

@@ -6,16 +6,17 @@
 //! of the key away as long as each is the true one, so that `q` guesses at `n` keys pass with a
 //! chance below `q * n / 2^90`, however each was chosen after the answers to those before.
 //!
-//! - *Words.* Each text is read in pairs of 64-bit words. The last 16 bytes are read as they stand,
-//!   though some came before; a text below 16 bytes is filled up with zeros. Of two texts of one
-//!   length, no two give the same words.
-//! - *Sum.* NH of UMAC (Black, Halevi, Krawczyk, Krovetz and Rogaway, 1999): the products
-//!   `(a + k) * (b + l)` of all pairs, added up in 128 bits. Of equally long texts that differ, two
-//!   sums agree with a chance of 2^-64.
-//! - *Squeeze.* Sum and lengths times random numbers, added up in 128 bits; the top half counts.
-//!   This is strongly universal (Lemire and Kaser, "Strongly universal string hashing is fast",
-//!   2014): what comes out is spread evenly, and two inputs agree in `z` bits of it with a chance
-//!   of 2^-z. The lengths tell apart what the sum alone would not.
+//! - *Words.* Word by word, the one text is paired with the other; the shorter one ends in zeros.
+//!   The last word of a text is its last eight bytes, though some came before; what is shorter than
+//!   a word is filled up with zeros. Of texts as long as each other, no two give the same words.
+//! - *Sum.* The products `(a + k) * (b + l)` of all pairs, added up in 128 bits: NH of UMAC (Black,
+//!   Halevi, Krawczyk, Krovetz and Rogaway, 1999), where two sums agree with a chance of 2^-64 if
+//!   the words differ. The lengths times a random number are added, which gives the same chance if
+//!   the lengths differ.
+//! - *Squeeze.* Both halves of the sum times random numbers, added up in 128 bits; the top half
+//!   counts. This is strongly universal (Lemire and Kaser, "Strongly universal string hashing is
+//!   fast", 2014): what comes out is spread evenly, and two sums that differ agree in `z` bits of
+//!   it with a chance of 2^-z.
 //!
 //! All of it is done twice under independent keys, for the high and for the low part of the tag:
 //! the chances 3 * 2^-64 and 2^-31 at most multiply. Plain multiplications do not wait for each
@@ -26,14 +27,17 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// How many bytes are read at once: two words.
-const PAIR: usize = 16;
+/// The bytes of a word.
+const WORD: usize = 8;
 
-/// The most pairs that two texts may take, to be hashed without SipHash. Two UUIDs take six.
-const PAIRS: usize = 16;
+/// The most words of a text that is hashed without SipHash. A UUID has five.
+const WORDS: usize = 16;
+
+/// The bytes of a UUID.
+const UUID: usize = 36;
 
 /// The random numbers that a [`TagKey`] is made of.
-const WORDS: usize = 2 * (2 * PAIRS + 2 * 4) + 2;
+const NUMBERS: usize = 2 * (2 * WORDS + 7) + 2;
 
 /// What stands for the text of (scope, key).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,86 +76,108 @@ pub(super) struct TagKey {
 
 /// The key of one half of a tag.
 struct Half {
-    pairs: [[u64; 2]; PAIRS],
-    terms: [u128; 4],
+    pairs: [[u64; 2]; WORDS],
+    lengths: u64,
+    terms: [u128; 3],
 }
 
 impl TagKey {
     /// Draws a key.
     pub(super) fn random() -> Self {
-        let mut bytes = [[0; 8]; WORDS];
+        let mut bytes = [[0; 8]; NUMBERS];
         getrandom::fill(bytes.as_flattened_mut()).expect("the system gives random bytes");
         Self::new(bytes.map(u64::from_ne_bytes))
     }
 
-    fn new(words: [u64; WORDS]) -> Self {
-        let mut words = words.into_iter();
-        let mut word = || words.next().expect("as many numbers as a key takes");
+    fn new(numbers: [u64; NUMBERS]) -> Self {
+        let mut numbers = numbers.into_iter();
+        let mut draw = || numbers.next().expect("as many numbers as a key takes");
         let mut half = || Half {
-            pairs: [(); PAIRS].map(|()| [word(), word()]),
-            terms: [(); 4].map(|()| u128::from(word()) << 64 | u128::from(word())),
+            pairs: [(); WORDS].map(|()| [draw(), draw()]),
+            lengths: draw(),
+            terms: [(); 3].map(|()| u128::from(draw()) << 64 | u128::from(draw())),
         };
         let (high, low) = (half(), half());
-        Self { high, low, long: SipHasher13::new_with_keys(word(), word()) }
+        Self { high, low, long: SipHasher13::new_with_keys(draw(), draw()) }
     }
 
     /// Gives the tag of a key within a scope.
     #[inline]
     pub(super) fn tag(&self, scope: &str, key: &str) -> Tag {
-        if scope.len().div_ceil(PAIR) + key.len().div_ceil(PAIR) > PAIRS {
-            return self.long_tag(scope, key);
+        let (scope, key) = (scope.as_bytes(), key.as_bytes());
+        // With lengths known beforehand it is done without loops, for nearly all ids and keys.
+        match (scope.as_array::<UUID>(), key.as_array::<UUID>()) {
+            (Some(scope), Some(key)) => self.short_tag(scope, key),
+            _ => self.any_tag(scope, key),
         }
-        let (mut high, mut low, mut at) = (0_u128, 0_u128, 0);
-        let mut add = |pair: [u8; PAIR]| {
-            high = high.wrapping_add(self.high.product(at, pair));
-            low = low.wrapping_add(self.low.product(at, pair));
-            at += 1;
-        };
-        for text in [scope.as_bytes(), key.as_bytes()] {
-            let (pairs, rest) = text.as_chunks();
-            pairs.iter().for_each(|pair| add(*pair));
-            if !rest.is_empty() {
-                add(text.last_chunk().copied().unwrap_or_else(|| filled_up(rest)));
-            }
-        }
-        let lengths = (scope.len() as u64) << 32 | key.len() as u64;
-        Tag::new(self.high.squeeze(high, lengths), self.low.squeeze(low, lengths))
     }
 
-    #[cold]
-    fn long_tag(&self, scope: &str, key: &str) -> Tag {
+    #[inline(never)]
+    fn any_tag(&self, scope: &[u8], key: &[u8]) -> Tag {
+        match scope.len().max(key.len()) <= WORDS * WORD {
+            true => self.short_tag(scope, key),
+            false => self.long_tag(scope, key),
+        }
+    }
+
+    #[inline(always)]
+    fn short_tag(&self, scope: &[u8], key: &[u8]) -> Tag {
+        let lengths = (scope.len() as u64) << 32 | key.len() as u64;
+        let (mut high, mut low) = (self.high.begin(lengths), self.low.begin(lengths));
+        let count = scope.len().max(key.len()).div_ceil(WORD);
+        for (at, (high_key, low_key)) in self.high.pairs.iter().zip(&self.low.pairs).enumerate() {
+            if at >= count {
+                break;
+            }
+            let (a, b) = (word(scope, at), word(key, at));
+            high = high
+                .wrapping_add(product(a.wrapping_add(high_key[0]), b.wrapping_add(high_key[1])));
+            low = low.wrapping_add(product(a.wrapping_add(low_key[0]), b.wrapping_add(low_key[1])));
+        }
+        Tag::new(self.high.squeeze(high), self.low.squeeze(low))
+    }
+
+    fn long_tag(&self, scope: &[u8], key: &[u8]) -> Tag {
         let mut hasher = self.long;
         hasher.write(&(scope.len() as u64).to_le_bytes());
-        hasher.write(scope.as_bytes());
-        hasher.write(key.as_bytes());
+        hasher.write(scope);
+        hasher.write(key);
         let hash = hasher.finish128();
         Tag::new(hash.h1, hash.h2)
     }
 }
 
 impl Half {
-    // Inlined by force: a call for each pair costs more than what it does.
-    #[inline(always)]
-    fn product(&self, at: usize, pair: [u8; PAIR]) -> u128 {
-        let pair = u128::from_le_bytes(pair);
-        let [k, l] = self.pairs[at];
-        u128::from(k.wrapping_add(pair as u64)) * u128::from(l.wrapping_add((pair >> 64) as u64))
+    #[inline]
+    fn begin(&self, lengths: u64) -> u128 {
+        product(self.lengths, lengths)
     }
 
-    #[inline(always)]
-    fn squeeze(&self, sum: u128, lengths: u64) -> u64 {
-        let [first, a, b, c] = self.terms;
-        let times = |term: u128, word: u64| term.wrapping_mul(word.into());
-        let (low, high) = (times(a, sum as u64), times(b, (sum >> 64) as u64));
-        let all = first.wrapping_add(low).wrapping_add(high).wrapping_add(times(c, lengths));
-        (all >> 64) as u64
+    #[inline]
+    fn squeeze(&self, sum: u128) -> u64 {
+        let [first, a, b] = self.terms;
+        let (a, b) = (a.wrapping_mul(sum & u128::from(u64::MAX)), b.wrapping_mul(sum >> 64));
+        (first.wrapping_add(a).wrapping_add(b) >> 64) as u64
     }
 }
 
-fn filled_up(rest: &[u8]) -> [u8; PAIR] {
-    let mut pair = [0; PAIR];
-    pair[..rest.len()].copy_from_slice(rest);
-    pair
+#[inline]
+fn product(a: u64, b: u64) -> u128 {
+    u128::from(a) * u128::from(b)
+}
+
+/// Gives word `at` of a text.
+#[inline(always)]
+fn word(text: &[u8], at: usize) -> u64 {
+    let word = match text.get(at * WORD..) {
+        None | Some([]) => return 0,
+        Some(rest) => rest.first_chunk().or(text.last_chunk()).copied(),
+    };
+    u64::from_le_bytes(word.unwrap_or_else(|| {
+        let mut word = [0; WORD];
+        word[..text.len()].copy_from_slice(text);
+        word
+    }))
 }
 
 #[cfg(test)]
@@ -162,39 +188,39 @@ mod tests {
 
     use super::*;
 
-    /// The same from the definition: words of both texts, then one sum of products, then another.
+    /// The same from the definition: the words of both texts, a sum of products, then another.
     fn slow_tag(numbers: &[u64], scope: &str, key: &str) -> Tag {
-        let mut words = Vec::new();
-        for text in [scope, key].map(str::as_bytes) {
-            let mut at = 0;
-            while at < text.len() {
-                let from = if text.len() < 16 { 0 } else { at.min(text.len() - 16) };
-                let byte = |at: usize| u64::from(*text.get(from + at).unwrap_or(&0));
-                words.extend([0, 8].map(|w| (0..8).map(|n| byte(w + n) << (8 * n)).sum::<u64>()));
-                at += 16;
-            }
-        }
+        let count = scope.len().max(key.len()).div_ceil(8);
+        let words = |text: &str| -> Vec<u64> {
+            let byte = |at: usize| text.as_bytes().get(at).map_or(0, |byte| u64::from(*byte));
+            let start = |at: usize| (at * 8).min(text.len().saturating_sub(8));
+            let word = |at: usize| (0..8).map(|n| byte(start(at) + n) << (8 * n)).sum();
+            (0..count).map(|at| if at * 8 < text.len() { word(at) } else { 0 }).collect()
+        };
+        let words: Vec<_> = words(scope).into_iter().zip(words(key)).collect();
         let half = |numbers: &[u64]| {
-            let (pairs, terms) = numbers.split_at(2 * PAIRS);
-            let plus: Vec<_> =
-                words.iter().zip(pairs).map(|(w, k)| u128::from(w.wrapping_add(*k))).collect();
-            let sum = plus.chunks(2).fold(0, |sum: u128, pair| sum.wrapping_add(pair[0] * pair[1]));
-            let lengths = scope.len() as u128 * (1 << 32) + key.len() as u128;
-            let inputs = [1, sum % (1 << 64), sum >> 64, lengths];
-            let terms = terms.chunks(2).map(|pair| u128::from(pair[0]) << 64 | u128::from(pair[1]));
+            let mut sum = u128::from(numbers[2 * WORDS])
+                * (scope.len() as u128 * (1 << 32) + key.len() as u128);
+            for ((a, b), numbers) in words.iter().zip(numbers.chunks(2)) {
+                let (a, b) = (a.wrapping_add(numbers[0]), b.wrapping_add(numbers[1]));
+                sum = sum.wrapping_add(u128::from(a) * u128::from(b));
+            }
+            let terms = numbers[2 * WORDS + 1..].chunks(2);
+            let terms = terms.map(|pair| u128::from(pair[0]) << 64 | u128::from(pair[1]));
+            let inputs = [1, sum % (1 << 64), sum >> 64];
             let products = terms.zip(inputs).map(|(term, input)| term.wrapping_mul(input));
             (products.fold(0, u128::wrapping_add) >> 64) as u64
         };
-        let (high, low) = numbers[..WORDS - 2].split_at(WORDS / 2 - 1);
+        let (high, low) = numbers[..NUMBERS - 2].split_at(NUMBERS / 2 - 1);
         Tag::new(half(high), half(low))
     }
 
     proptest! {
         #[test]
         fn a_tag_is_what_its_definition_says(
-            numbers in prop::collection::vec(any::<u64>(), WORDS),
-            scope in "[ -~]{0,120}",
-            key in "[ -~]{0,120}",
+            numbers in prop::collection::vec(any::<u64>(), NUMBERS),
+            scope in "[ -~]{0,128}",
+            key in "[ -~]{0,128}",
         ) {
             let made = TagKey::new(numbers[..].try_into().unwrap()).tag(&scope, &key);
             prop_assert_eq!(made, slow_tag(&numbers, &scope, &key));
@@ -211,7 +237,7 @@ mod tests {
             let known = seen.entry((tag.high(), tag.low())).or_insert_with(|| texts.clone());
             assert_eq!(*known, texts);
         };
-        for length in (0..70).chain(PAIR * PAIRS - 40..PAIR * PAIRS + 40) {
+        for length in (0..70).chain(WORD * WORDS - 10..WORD * WORDS + 10) {
             let text = "\0".repeat(length);
             check(&text, "");
             check("", &text);
