@@ -69,7 +69,7 @@ impl Root {
             let found = self.by_credential.find(self.client_hash(scope, client));
             let found = found.filter(|&number| {
                 let record = self.subscription(number);
-                record.form == Form::Client && record.credential() == client
+                record.form() == Form::Client && record.credential() == client
             });
             self.lowest(&asked, found.filter(|&n| self.subscription(n).scope == scope))
         })
@@ -89,7 +89,7 @@ impl Root {
             let found = self.by_credential.find(self.certificate_hash(scope, print));
             let found = found.filter(|&number| {
                 let record = self.subscription(number);
-                record.form == Form::Certificates
+                record.form() == Form::Certificates
                     && record.credential().chunks(THUMBPRINT).any(|one| one == print)
             });
             self.lowest(&asked, found.filter(|&n| self.subscription(n).scope == scope))
@@ -179,7 +179,7 @@ impl Root {
         let mut lowest: Option<u32> = None;
         for number in all {
             let record = self.subscription(number);
-            let fits = asked.plan.is_none_or(|plan| record.plan == plan);
+            let fits = asked.plan.is_none_or(|plan| record.plan() == plan);
             if !fits || !record.is_valid(asked.at) {
                 continue;
             }

@@ -56,7 +56,7 @@ impl<'a> Subscription<'a> {
 
     /// Gives the plan it subscribes to.
     pub fn plan(&self) -> &'a str {
-        self.root.names.text(self.record().plan)
+        self.root.names.text(self.record().plan())
     }
 
     /// Gives its payload, byte for byte as published.
