@@ -254,7 +254,7 @@ mod tests {
 
     fn tag(number: u32) -> Tag {
         let high = u64::from(number).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Tag::new((high ^ high >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9), high)
+        Tag::of((high ^ high >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9), high as u32)
     }
 
     fn entry(number: u32) -> Entry {
@@ -294,7 +294,7 @@ mod tests {
         let mut access = Access::new();
         // More of a bucket than are compared at once, then more than a page holds.
         for (count, low) in [(BUCKET_MAX as u64 + 9, 3), (SLOTS_MAX as u64 + 40, 48)] {
-            let tag = |n: u64| Tag::new(1 << 63 | n << low, n);
+            let tag = |n: u64| Tag::of(1 << 63 | n << low, n as u32);
             (0..count).for_each(|n| access.set(tag(n), entry(n as u32)));
             assert!((0..count).all(|n| access.find(tag(n)) == Some(entry(n as u32))));
             assert!((count..2 * count).all(|n| access.find(tag(n)).is_none()));
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn a_tag_that_agrees_in_part_is_another_unless_the_slot_is_shared() {
         let mut access = Access::new();
-        let other = Tag::new(tag(1).high(), 7);
+        let other = Tag::of(tag(1).high(), 7);
         access.set(tag(1), entry(1));
         assert_eq!((access.find(other), access.get(other)), (None, Some(entry(1))));
         access.set(tag(1), Entry::SHARED);
