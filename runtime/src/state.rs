@@ -27,6 +27,7 @@ mod payload;
 mod record;
 mod root;
 mod slots;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -119,7 +120,7 @@ impl State {
         found: impl FnOnce(Subscription<'_>) -> R,
     ) -> Option<R> {
         let root = self.shared.root.load();
-        let number = root.by_key(api, key, plan, at.into())?;
+        let number = root.by_key(api, key, plan, at)?;
         Some(found(Subscription::new(&root, number)))
     }
 

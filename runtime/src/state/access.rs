@@ -1,14 +1,13 @@
 //! Who may enter: from the tag of (scope, key) to all that most lookups need of a key.
 //!
-//! A [`Tag`] is 96 bits of a keyed hash, and agreeing in it *is* being equal: no text is read. The
-//! hash is SipHash-1-3-128 under a random key of the state, so that a key that nobody was given
-//! passes for one of n keys with a chance of n / 2^96 a try, and no choice of keys betters that.
+//! A [`Tag`] stands for both texts, and agreeing in it *is* being equal: no text is read.
 //!
-//! The top bits of a tag choose a page, the next ones a place in it. A page is an array of slots,
-//! each in the place of its tag or within [`REACH`] of it, so a lookup looks at as many neighbours,
-//! all of them, without asking whether it may stop: one visit to slow memory, and no guess for the
-//! processor. A page without room near a place is laid out anew, a little longer. Slots are plain
-//! data, so copying a page touches nothing else, and laying it out takes the tags alone.
+//! The top bits of a tag choose a page, the next ones a *bucket* of it. A page is an array of slots
+//! sorted by their tags, without gaps, and knows where each bucket begins. There a lookup compares
+//! one byte of each slot, its *mark*, and only looks at a slot if that is the same. What it compares
+//! is small and lies with the pages, apart from the slots, so that a key which is not there is
+//! hardly ever sought in slow memory, and one that is there takes one visit. Slots are plain data,
+//! so copying a page touches nothing else.
 //!
 //! A tag has one slot. Where keys share one, the slot says so, and an [`Index`] knows them all.
 //!
@@ -17,34 +16,24 @@
 use std::sync::Arc;
 
 use super::record::Window;
+use super::tag::Tag;
 use super::tree::Tree;
 
 /// Slots per page, on average, past which pages are split in two.
 const PAGE_MAX: usize = 128;
 
-/// A slot lies less than this far from the place of its tag.
-const REACH: usize = 8;
+/// Buckets per page, and the bits of a tag that say which.
+const BUCKETS: usize = 1 << BUCKET_BITS;
+const BUCKET_BITS: u32 = 5;
 
-/// What stands for the text of (scope, key).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tag {
-    high: u64,
-    low: u32,
-}
+/// How many slots a bucket may have, to be compared at once. It has four on average, at most.
+const BUCKET_MAX: usize = 16;
 
-impl Tag {
-    /// Takes 96 bits of a hash.
-    #[inline]
-    pub(super) fn new(high: u64, low: u64) -> Self {
-        // Zero is for free slots.
-        Self { high: high.max(1), low: low as u32 }
-    }
+/// How many slots a page may have. Past that, all pages are split early, which hardly ever happens.
+const SLOTS_MAX: usize = 192;
 
-    /// Gives the part that no two slots have in common.
-    pub(super) fn high(self) -> u64 {
-        self.high
-    }
-}
+/// Stands for where a bucket begins that is too long. It is past all marks, so there are none.
+const CROWDED: u8 = u8::MAX;
 
 /// What is known of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,32 +64,69 @@ struct Slot {
     entry: Entry,
 }
 
-/// A page: slots in the order of their places, with gaps; or nothing.
-#[derive(Clone, Default)]
-struct Page(Option<Arc<[Slot]>>);
+/// A page: slots sorted by the high part of their tags; or nothing.
+#[derive(Clone)]
+struct Page {
+    slots: Arc<[Slot]>,
+    /// Where each bucket begins, or [`CROWDED`].
+    buckets: [u8; BUCKETS],
+    /// The marks of the slots, then zeros.
+    marks: [u8; SLOTS_MAX + BUCKET_MAX],
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        let marks = [0; SLOTS_MAX + BUCKET_MAX];
+        Self { slots: Arc::default(), buckets: [0; BUCKETS], marks }
+    }
+}
 
 impl Page {
-    /// Lays out slots in a page with at least `places`.
-    fn new(bits: u32, slots: &[Slot], mut places: usize) -> Self {
-        if slots.is_empty() {
-            return Self(None);
+    /// Makes a page of sorted slots, if there is room for them.
+    fn new(bits: u32, slots: impl Iterator<Item = Slot>) -> Option<Self> {
+        let slots: Arc<[Slot]> = slots.collect();
+        let mut page = Self::default();
+        if slots.len() > SLOTS_MAX {
+            return None;
         }
-        loop {
-            let mut page = vec![Slot::default(); places + REACH - 1];
-            if slots.iter().all(|slot| put(&mut page, bits, *slot)) {
-                return Self(Some(page.into()));
-            }
-            places += places / 16 + 1;
+        for (slot, to) in slots.iter().zip(&mut page.marks) {
+            *to = mark(slot.high);
         }
+        let mut begin = 0;
+        for (number, to) in page.buckets.iter_mut().enumerate() {
+            let rest = &slots[begin..];
+            let length = rest.iter().take_while(|slot| bucket(bits, slot.high) == number).count();
+            *to = if length > BUCKET_MAX { CROWDED } else { begin as u8 };
+            begin += length;
+        }
+        page.slots = slots;
+        Some(page)
     }
 
+    /// Finds the slot of a tag.
     #[inline]
-    fn slots(&self) -> &[Slot] {
-        self.0.as_deref().unwrap_or_default()
+    fn find(&self, bits: u32, high: u64) -> Option<&Slot> {
+        let slots = &self.slots;
+        let begin = usize::from(self.buckets[bucket(bits, high)]);
+        let Some(marks) = self.marks.get(begin..).and_then(|marks| marks.first_chunk()) else {
+            return self.position(high).ok().map(|at| &slots[at]);
+        };
+        let mut same = same(marks, mark(high));
+        while same != 0 {
+            // What lies past the last slot may seem to have the same mark.
+            let slot = slots.get(begin + (same.trailing_zeros() / 8) as usize);
+            if let Some(slot) = slot.filter(|slot| slot.high == high) {
+                return Some(slot);
+            }
+            same &= same - 1;
+        }
+        None
     }
 
-    fn used(&self) -> impl Iterator<Item = &Slot> {
-        self.slots().iter().filter(|slot| slot.high != 0)
+    /// Gives where the slot of a tag stands, or would have to.
+    #[cold]
+    fn position(&self, high: u64) -> Result<usize, usize> {
+        self.slots.binary_search_by_key(&high, |slot| slot.high)
     }
 }
 
@@ -123,67 +149,52 @@ impl Access {
     /// Finds what is known of the keys with a tag.
     #[inline]
     pub(super) fn find(&self, tag: Tag) -> Option<Entry> {
-        let slots = self.pages.get(self.page(tag.high)).slots();
-        if slots.is_empty() {
-            return None;
-        }
-        let place = place(self.bits, slots.len(), tag.high);
-        let near: &[Slot; REACH] = slots[place..].first_chunk().expect("a page ends past REACH");
-        let mut at = REACH;
-        for (number, slot) in near.iter().enumerate() {
-            at = if slot.high == tag.high { number } else { at };
-        }
-        let slot = near.get(at)?;
-        (slot.low == tag.low || slot.entry.is_shared()).then_some(slot.entry)
+        let slot = self.pages.get(self.page(tag.high())).find(self.bits, tag.high())?;
+        (slot.low == tag.low() || slot.entry.is_shared()).then_some(slot.entry)
     }
 
     /// Gives the entry in whose slot a tag belongs, though the low part of the tag may differ.
     pub(super) fn get(&self, tag: Tag) -> Option<Entry> {
-        let slots = self.pages.get(self.page(tag.high)).slots();
-        position(slots, self.bits, tag.high).map(|at| slots[at].entry)
+        let page = self.pages.get(self.page(tag.high()));
+        page.find(self.bits, tag.high()).map(|slot| slot.entry)
     }
 
     /// Gives a tag its entry, and a slot if it has none.
     pub(super) fn set(&mut self, tag: Tag, entry: Entry) {
-        let (bits, slot) = (self.bits, Slot { high: tag.high, low: tag.low, entry });
-        let page = self.page(tag.high);
+        let (bits, slot) = (self.bits, Slot { high: tag.high(), low: tag.low(), entry });
+        let page = self.page(slot.high);
         let page = self.pages.get_mut(page);
-        if let Some(at) = position(page.slots(), bits, tag.high) {
-            Arc::make_mut(page.0.as_mut().expect("a page with a slot"))[at] = slot;
-            return;
-        }
-        self.len += 1;
-        if page.0.as_mut().is_some_and(|slots| put(Arc::make_mut(slots), bits, slot)) {
-            return;
-        }
-        let all: Vec<Slot> = page.used().copied().chain([slot]).collect();
-        let places = (page.slots().len() + 1).saturating_sub(REACH);
-        *page = Page::new(bits, &all, places + places / 16 + 1);
-        if self.len > PAGE_MAX << self.bits {
-            self.widen();
+        let at = match page.position(slot.high) {
+            Ok(at) => {
+                Arc::make_mut(&mut page.slots)[at] = slot;
+                return;
+            }
+            Err(at) => at,
+        };
+        let (before, after) = page.slots.split_at(at);
+        let all = before.iter().chain([&slot]).chain(after).copied();
+        match Page::new(bits, all) {
+            Some(new) if self.len < PAGE_MAX << bits => {
+                *page = new;
+                self.len += 1;
+            }
+            _ => {
+                self.widen();
+                self.set(tag, entry);
+            }
         }
     }
 
     /// Takes the slot of a tag away.
     pub(super) fn remove(&mut self, tag: Tag) {
         let bits = self.bits;
-        let page = self.page(tag.high);
+        let page = self.page(tag.high());
         let page = self.pages.get_mut(page);
-        let slots = Arc::make_mut(page.0.as_mut().expect("what is taken away is there"));
-        let at = position(slots, bits, tag.high).expect("what is taken away is there");
-        let fixed = |(at, slot): (usize, &Slot)| {
-            slot.high == 0 || place(bits, slots.len(), slot.high) == at
-        };
-        let rest = slots.iter().enumerate().skip(at + 1).position(fixed);
-        let last = rest.map_or(slots.len() - 1, |rest| at + rest);
-        slots.copy_within(at + 1..=last, at);
-        slots[last] = Slot::default();
+        let at = page.position(tag.high()).expect("what is taken away is there");
+        let (before, after) = page.slots.split_at(at);
+        let rest = before.iter().chain(&after[1..]).copied();
+        *page = Page::new(bits, rest).expect("there was room for one more");
         self.len -= 1;
-        let used = page.used().count();
-        if used * 2 < page.slots().len().saturating_sub(REACH) || used == 0 {
-            let all: Vec<Slot> = page.used().copied().collect();
-            *page = Page::new(bits, &all, used + used / 4 + 1);
-        }
     }
 
     /// Whether nothing is in it.
@@ -198,16 +209,12 @@ impl Access {
         let mut pages = Tree::<Page>::new();
         pages.get_mut((1 << bits) - 1);
         for page in 0..1 << self.bits {
-            let all: Vec<Slot> = self.pages.get(page).used().copied().collect();
-            let upper = |slot: &Slot| slot.high >> (64 - bits) & 1 == 1;
-            let middle = all.iter().position(upper).unwrap_or(all.len());
-            // Not by `split_at` alone: slots of one place are in no order.
-            let (low, high): (Vec<Slot>, Vec<Slot>) = match all[middle..].iter().all(upper) {
-                true => (all[..middle].to_vec(), all[middle..].to_vec()),
-                false => all.iter().partition(|slot| !upper(slot)),
-            };
+            let all = &self.pages.get(page).slots;
+            let middle = all.partition_point(|slot| slot.high << self.bits >> 63 == 0);
+            let (low, high) = all.split_at(middle);
             for (at, half) in [(2 * page, low), (2 * page + 1, high)] {
-                *pages.get_mut(at) = Page::new(bits, &half, half.len() + half.len() / 4 + 1);
+                let half = Page::new(bits, half.iter().copied());
+                *pages.get_mut(at) = half.expect("a part of a page is no larger");
             }
         }
         (self.pages, self.bits) = (pages, bits);
@@ -219,36 +226,26 @@ impl Access {
     }
 }
 
-/// Gives the place of a tag in a page of `length` slots.
+/// Gives the byte by which a tag is sought first.
 #[inline]
-fn place(bits: u32, length: usize, high: u64) -> usize {
-    let places = (length - (REACH - 1)) as u64;
-    (((high << bits >> 32) * places) >> 32) as usize
+fn mark(high: u64) -> u8 {
+    high as u8
 }
 
-/// Finds the slot of a tag.
-fn position(slots: &[Slot], bits: u32, high: u64) -> Option<usize> {
-    let near = if slots.is_empty() { 0 } else { place(bits, slots.len(), high) };
-    slots.iter().skip(near).take(REACH).position(|slot| slot.high == high).map(|at| near + at)
+/// Gives the bucket of a tag within its page.
+#[inline]
+fn bucket(bits: u32, high: u64) -> usize {
+    (high << bits >> (64 - BUCKET_BITS)) as usize
 }
 
-/// Puts a slot into a page, behind those of lower places. Gives false if some slot would then be
-/// out of reach.
-fn put(slots: &mut [Slot], bits: u32, slot: Slot) -> bool {
-    let length = slots.len();
-    let place = |slot: &Slot| place(bits, length, slot.high);
-    let home = place(&slot);
-    let higher = |other: &Slot| other.high == 0 || place(other) > home;
-    let Some(at) = slots[home..][..REACH].iter().position(higher) else { return false };
-    let at = home + at;
-    let Some(free) = slots[at..].iter().position(|slot| slot.high == 0) else { return false };
-    let free = at + free;
-    if (at..free).any(|at| at + 1 - place(&slots[at]) >= REACH) {
-        return false;
-    }
-    slots.copy_within(at..free, at + 1);
-    slots[at] = slot;
-    true
+/// Gives which marks are the same as `mark`: the top bit of their byte is set. Now and then that of
+/// a mark behind one that is the same is set, too.
+#[inline]
+fn same(marks: &[u8; BUCKET_MAX], mark: u8) -> u128 {
+    const ONES: u128 = u128::MAX / 255;
+    // A byte is zero where the mark is the same, and its top bit is then set by the borrow.
+    let differ = u128::from_le_bytes(*marks) ^ (u128::from(mark) * ONES);
+    differ.wrapping_sub(ONES) & !differ & (ONES << 7)
 }
 
 #[cfg(test)]
@@ -257,7 +254,7 @@ mod tests {
 
     fn tag(number: u32) -> Tag {
         let high = u64::from(number).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Tag::new((high ^ high >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9), high)
+        Tag::of((high ^ high >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9), high as u32)
     }
 
     fn entry(number: u32) -> Entry {
@@ -287,23 +284,40 @@ mod tests {
         }
         (0..count).step_by(3).for_each(|n| access.remove(tag(n)));
         assert!(
-            access.is_empty() && (0..1 << access.bits).all(|p| access.pages.get(p).0.is_none())
+            access.is_empty()
+                && (0..1 << access.bits).all(|p| access.pages.get(p).slots.is_empty())
         );
     }
 
     #[test]
-    fn pages_are_mostly_full() {
-        let count = if cfg!(miri) { 300 } else { 30_000 };
+    fn tags_that_crowd_together_are_found_all_the_same() {
         let mut access = Access::new();
-        (0..count).for_each(|n| access.set(tag(n), entry(n)));
-        let slots: usize = (0..1 << access.bits).map(|p| access.pages.get(p).slots().len()).sum();
-        assert!(count as usize * 100 / slots > 65, "{count} in {slots}");
+        // More of a bucket than are compared at once, then more than a page holds.
+        for (count, low) in [(BUCKET_MAX as u64 + 9, 3), (SLOTS_MAX as u64 + 40, 48)] {
+            let tag = |n: u64| Tag::of(1 << 63 | n << low, n as u32);
+            (0..count).for_each(|n| access.set(tag(n), entry(n as u32)));
+            assert!((0..count).all(|n| access.find(tag(n)) == Some(entry(n as u32))));
+            assert!((count..2 * count).all(|n| access.find(tag(n)).is_none()));
+            (0..count).for_each(|n| access.remove(tag(n)));
+        }
+        assert!(access.is_empty());
+    }
+
+    #[test]
+    fn marks_that_are_the_same_are_all_told() {
+        let mut marks = [7; BUCKET_MAX];
+        (marks[0], marks[5], marks[15]) = (9, 9, 9);
+        let told = |mark| {
+            let same = same(&marks, mark);
+            (0..BUCKET_MAX).filter(|at| same >> (8 * at) & 0x80 != 0).collect::<Vec<_>>()
+        };
+        assert_eq!((told(9), told(3)), (vec![0, 5, 15], vec![]));
     }
 
     #[test]
     fn a_tag_that_agrees_in_part_is_another_unless_the_slot_is_shared() {
         let mut access = Access::new();
-        let other = Tag { low: 7, ..tag(1) };
+        let other = Tag::of(tag(1).high(), 7);
         access.set(tag(1), entry(1));
         assert_eq!((access.find(other), access.get(other)), (None, Some(entry(1))));
         access.set(tag(1), Entry::SHARED);

@@ -20,7 +20,7 @@ use super::access::Entry;
 use super::facts::{self, Credential, KeyFacts, Reason, SubscriptionFacts};
 use super::names::NameUses;
 use super::payload::{Block, Payload};
-use super::record::{Expiry, Form, KeyRecord, Moment, OtherFacts, OtherRecord, SubscriptionRecord};
+use super::record::{Form, KeyRecord, OtherFacts, OtherRecord, Second, SubscriptionRecord, Terms};
 use super::root::{Place, Root};
 use super::slots::Slots;
 
@@ -30,8 +30,8 @@ pub(super) struct Editor {
     names: NameUses,
     pairs: Slots,
     others: Slots,
-    /// How many keys name each subscription.
-    keys_of: Vec<u32>,
+    /// How many keys name a subscription besides the one that has its number, if any does.
+    further: HashMap<u32, u32>,
     /// Products that list an API, by the API's name; numbers of other records.
     listed: HashMap<u32, Vec<u32>>,
     /// All entities that cannot be used, and why.
@@ -47,7 +47,7 @@ impl Editor {
             names: NameUses::new(),
             pairs: Slots::new(),
             others: Slots::new(),
-            keys_of: Vec::new(),
+            further: HashMap::new(),
             listed: HashMap::new(),
             unusable: BTreeMap::new(),
             unusable_changed: false,
@@ -173,17 +173,16 @@ impl Editor {
             Credential::Certificates(all) => (Form::Certificates, block.text(all.as_bytes())),
         };
         let payload = block.finish();
-        let until = facts.ending.map_or(Moment::LAST, Moment::new);
+        let until = facts.ending.map_or(Second::LAST, Second::new);
         let record = root.subscription_mut(number);
         *record = SubscriptionRecord {
             payload: Some(payload.clone()),
             scope: record.scope,
-            plan,
+            terms: Terms::new(plan, form),
             id,
             credential,
-            from: facts.starting.map_or(Moment::FIRST, Moment::new),
-            until: if facts.accepted { until } else { Moment::FIRST },
-            form,
+            from: facts.starting.map_or(Second::FIRST, Second::new),
+            until: if facts.accepted { until } else { Second::FIRST },
         };
         let record = record.clone();
         for hash in root.credential_hashes(&record) {
@@ -201,9 +200,6 @@ impl Editor {
         }
         let scope = self.names.acquire(&mut root.names, &root.seed, scope);
         let number = self.pairs.take();
-        if self.keys_of.len() <= number as usize {
-            self.keys_of.resize(number as usize + 1, 0);
-        }
         *root.subscription_mut(number) = awaited(scope, id.as_bytes());
         root.by_id.insert(root.seed.hash(0, id.as_bytes()), number);
         number
@@ -216,7 +212,7 @@ impl Editor {
             for hash in root.credential_hashes(&record) {
                 root.by_credential.remove(hash, number);
             }
-            self.names.release(&mut root.names, &root.seed, record.plan);
+            self.names.release(&mut root.names, &root.seed, record.plan());
         }
     }
 
@@ -241,7 +237,8 @@ impl Editor {
     /// Frees the place of a subscription if it is neither there nor named by a key.
     fn forget_subscription(&mut self, root: &mut Root, number: u32) {
         let record = root.subscription(number);
-        if record.is_usable() || self.keys_of[number as usize] > 0 {
+        let has_key = root.key(number).payload.is_some() || self.further.contains_key(&number);
+        if record.is_usable() || has_key {
             return;
         }
         let (scope, hash) = (record.scope, root.seed.hash(0, record.id()));
@@ -253,7 +250,7 @@ impl Editor {
 
     /// Gives a number back once neither a subscription nor a key has it.
     fn give_pair(&mut self, root: &Root, number: u32) {
-        if root.subscription(number).form == Form::Free && root.key(number).payload.is_none() {
+        if root.subscription(number).form() == Form::Free && root.key(number).payload.is_none() {
             self.pairs.give(number);
         }
     }
@@ -283,15 +280,16 @@ impl Editor {
         let id = block.text(id.as_bytes());
         let text = block.text(facts.key.as_bytes());
         let payload = block.finish();
+        let expiry = facts.expires.map_or(Second::LAST, Second::new);
         *root.key_mut(number) = KeyRecord {
             payload: Some(payload.clone()),
             subscription,
             id,
             key: text,
-            expiry: Expiry::new(facts.active, facts.expires),
+            expiry: if facts.active { expiry } else { Second::FIRST },
         };
-        if is_new {
-            self.keys_of[subscription as usize] += 1;
+        if is_new && number != subscription {
+            *self.further.entry(subscription).or_default() += 1;
             root.by_key_id.insert(root.seed.hash(subscription, key.id.as_bytes()), number);
         }
         if rekeyed {
@@ -308,12 +306,22 @@ impl Editor {
         root.by_md5.remove(root.md5_hash(number), number);
         let record = root.key(number);
         let subscription = record.subscription;
-        let hash = root.seed.hash(subscription, record.id());
-        root.by_key_id.remove(hash, number);
+        if number != subscription {
+            let hash = root.seed.hash(subscription, record.id());
+            root.by_key_id.remove(hash, number);
+            self.forget_further(subscription);
+        }
         *root.key_mut(number) = KeyRecord::default();
         self.give_pair(root, number);
-        self.keys_of[subscription as usize] -= 1;
         self.forget_subscription(root, subscription);
+    }
+
+    fn forget_further(&mut self, subscription: u32) {
+        let count = self.further.get_mut(&subscription).expect("a further key was counted");
+        *count -= 1;
+        if *count == 0 {
+            self.further.remove(&subscription);
+        }
     }
 
     fn read_other(
@@ -455,7 +463,13 @@ fn awaited(scope: u32, id: &[u8]) -> SubscriptionRecord {
     let mut block = Block::new(b"");
     let id = block.text(id);
     let payload = Some(block.finish());
-    SubscriptionRecord { payload, scope, id, form: Form::Awaited, ..Default::default() }
+    SubscriptionRecord {
+        payload,
+        scope,
+        id,
+        terms: Terms::new(0, Form::Awaited),
+        ..Default::default()
+    }
 }
 
 fn read_subscription<'a>(

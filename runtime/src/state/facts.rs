@@ -145,6 +145,18 @@ pub(super) fn api_key(payload: &[u8]) -> Result<KeyFacts<'_>, Reason> {
     })
 }
 
+/// Reads again when a subscription that could be read starts and ends.
+pub(super) fn dates(payload: &[u8]) -> Option<(Option<i64>, Option<i64>)> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Json {
+        starting_at: Option<Time>,
+        ending_at: Option<Time>,
+    }
+    let json = parse::<Json>(payload).ok()?;
+    Some((json.starting_at.map(|time| time.0), json.ending_at.map(|time| time.0)))
+}
+
 /// Reads again when an API key that could be read expires.
 pub(super) fn expiry(payload: &[u8]) -> Option<i64> {
     #[derive(Deserialize)]

@@ -1,34 +1,26 @@
 //! How texts are hashed for the indexes: seeded for each state.
 
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 
+use super::tag::{Tag, TagKey};
 use foldhash::quality::RandomState;
 use md5::{Digest, Md5};
-use siphasher::sip128::{Hasher128, SipHasher13};
-
-use super::access::Tag;
 
 /// The seed of all indexes of a state, and the key of its tags.
 #[derive(Clone)]
-pub(super) struct Seed(RandomState, SipHasher13);
+pub(super) struct Seed(RandomState, Arc<TagKey>);
 
 impl Seed {
     /// Draws a seed.
     pub(super) fn random() -> Self {
-        let mut key = [0; 16];
-        getrandom::fill(&mut key).expect("the system gives random bytes");
-        Self(RandomState::default(), SipHasher13::new_with_key(&key))
+        Self(RandomState::default(), Arc::new(TagKey::random()))
     }
 
     /// Gives the tag of a key within a scope.
     #[inline]
     pub(super) fn tag(&self, scope: &str, key: &str) -> Tag {
-        let mut hasher = self.1;
-        hasher.write(&(scope.len() as u32).to_le_bytes());
-        hasher.write(scope.as_bytes());
-        hasher.write(key.as_bytes());
-        let hash = hasher.finish128();
-        Tag::new(hash.h1, hash.h2)
+        self.1.tag(scope, key)
     }
 
     /// Hashes a text within `scope`, a number of the caller's choice.

@@ -4,6 +4,8 @@
 //! by the order of the products' ids. Of several that match, the one with the lowest subscription
 //! id is given, so that all nodes answer alike.
 
+use zonesync_core::time::WallTime;
+
 use super::certificate::THUMBPRINT;
 use super::hash::{md5, md5_from_hex};
 use super::record::{At, Form, KeyRecord, OtherFacts, SubscriptionRecord};
@@ -12,13 +14,19 @@ use super::root::Root;
 impl Root {
     /// Finds the subscription that an API key opens.
     #[inline]
-    pub(super) fn by_key(&self, api: &str, key: &str, plan: Option<&str>, at: At) -> Option<u32> {
+    pub(super) fn by_key(
+        &self,
+        api: &str,
+        key: &str,
+        plan: Option<&str>,
+        at: WallTime,
+    ) -> Option<u32> {
         let on_plan =
             |is: u32| plan.is_none_or(|plan| self.names.find(&self.seed, plan) == Some(is));
         match self.access.find(self.seed.tag(api, key)) {
             Some(entry) if entry.window.holds(at) && on_plan(entry.plan) => Some(entry.number),
             None if !self.has_products => None,
-            _ => self.by_key_exactly(api, key, plan, at),
+            _ => self.by_key_exactly(api, key, plan, at.into()),
         }
     }
 
@@ -61,7 +69,7 @@ impl Root {
             let found = self.by_credential.find(self.client_hash(scope, client));
             let found = found.filter(|&number| {
                 let record = self.subscription(number);
-                record.form == Form::Client && record.credential() == client
+                record.form() == Form::Client && record.credential() == client
             });
             self.lowest(&asked, found.filter(|&n| self.subscription(n).scope == scope))
         })
@@ -81,7 +89,7 @@ impl Root {
             let found = self.by_credential.find(self.certificate_hash(scope, print));
             let found = found.filter(|&number| {
                 let record = self.subscription(number);
-                record.form == Form::Certificates
+                record.form() == Form::Certificates
                     && record.credential().chunks(THUMBPRINT).any(|one| one == print)
             });
             self.lowest(&asked, found.filter(|&n| self.subscription(n).scope == scope))
@@ -171,7 +179,7 @@ impl Root {
         let mut lowest: Option<u32> = None;
         for number in all {
             let record = self.subscription(number);
-            let fits = asked.plan.is_none_or(|plan| record.plan == plan);
+            let fits = asked.plan.is_none_or(|plan| record.plan() == plan);
             if !fits || !record.is_valid(asked.at) {
                 continue;
             }

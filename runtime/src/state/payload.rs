@@ -1,10 +1,11 @@
 //! One entity's bytes in a shared block, behind a pointer of eight bytes.
 //!
-//! A block is a header of eight bytes (holders, length), the payload as published, and a *tail*:
-//! texts that lookups need and that do not stand in the payload as they are (escaped ones, a
-//! computed thumbprint). A [`Text`] names a text in a block with four bytes.
+//! A block is a header (holders, length), the payload as published, and a *tail*: texts that lookups
+//! need and that do not stand in the payload as they are (escaped ones, a computed thumbprint). A
+//! [`Text`] names a text in a block with four bytes. The header takes six bytes, or ten before a
+//! payload of 16 KiB or more.
 //!
-//! `Arc<[u8]>` would do the same with 32 bytes an entity instead of 16. All unsafe code of the
+//! `Arc<[u8]>` would do the same with 32 bytes an entity instead of 14. All unsafe code of the
 //! state is in this file.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -15,22 +16,23 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 /// Holders past which a program surely leaks them; counting on would wrap around.
 const HOLDERS_MAX: u32 = u32::MAX / 2;
 
-/// The bit of `Header::length` that says that a tail follows the payload.
-const TAIL: u32 = 1 << 31;
+/// The bit of the first length that says that a tail follows the payload.
+const TAIL: u16 = 1 << 15;
+
+/// The bit of the first length that says that the true one follows in four bytes.
+const LARGE: u16 = 1 << 14;
 
 /// The length of a tail stands before it, in this many bytes.
 const TAIL_LENGTH: usize = 4;
 
-#[repr(C)]
-struct Header {
-    holders: AtomicU32,
-    length: u32,
-}
+/// The holders, and the first length after them.
+const SMALL_HEADER: usize = size_of::<AtomicU32>() + size_of::<u16>();
 
-const HEADER: usize = size_of::<Header>();
+/// The same, and the true length.
+const LARGE_HEADER: usize = SMALL_HEADER + size_of::<u32>();
 
 /// Shared bytes that never change. Cloning counts one more holder.
-pub(super) struct Payload(NonNull<Header>);
+pub(super) struct Payload(NonNull<AtomicU32>);
 
 // SAFETY: the bytes never change after `Block::finish`, and the count of holders is atomic.
 unsafe impl Send for Payload {}
@@ -59,36 +61,57 @@ impl Payload {
         }
     }
 
-    fn header(&self) -> &Header {
-        // SAFETY: the block lives as long as a holder does, and `self` is one; the header was
-        // written by `Block::finish`.
+    fn holders(&self) -> &AtomicU32 {
+        // SAFETY: the block lives as long as a holder does, and `self` is one; the count was
+        // written by `Block::finish`, and is changed by atomic steps only.
         unsafe { self.0.as_ref() }
     }
 
-    fn length(&self) -> usize {
-        (self.header().length & !TAIL) as usize
+    /// Gives bytes of the block, from `at` on.
+    ///
+    /// # Safety
+    ///
+    /// `Block::finish` wrote at least `at + length` bytes, and `at` is past the holders.
+    unsafe fn part(&self, at: usize, length: usize) -> &[u8] {
+        // SAFETY: the bytes are within the block, as the caller says, and nobody changes them.
+        unsafe { slice::from_raw_parts(self.0.as_ptr().cast::<u8>().add(at), length) }
     }
 
-    fn data(&self) -> *const u8 {
-        // SAFETY: a block is at least a header long, so its end is within or just past it.
-        unsafe { self.0.as_ptr().cast::<u8>().add(HEADER) }
+    fn first_length(&self) -> u16 {
+        // SAFETY: every block has a first length.
+        let bytes = unsafe { self.part(size_of::<AtomicU32>(), size_of::<u16>()) };
+        u16::from_le_bytes(bytes.try_into().expect("two bytes"))
+    }
+
+    fn header(&self) -> usize {
+        if self.first_length() & LARGE == 0 { SMALL_HEADER } else { LARGE_HEADER }
+    }
+
+    fn length(&self) -> usize {
+        let first = self.first_length();
+        if first & LARGE == 0 {
+            return usize::from(first & !TAIL);
+        }
+        // SAFETY: with `LARGE` set, `Block::finish` wrote the true length there.
+        let bytes = unsafe { self.part(SMALL_HEADER, size_of::<u32>()) };
+        u32::from_le_bytes(bytes.try_into().expect("four bytes")) as usize
     }
 
     /// How many bytes follow the header.
     fn size(&self) -> usize {
         let length = self.length();
-        if self.header().length & TAIL == 0 {
+        if self.first_length() & TAIL == 0 {
             return length;
         }
         // SAFETY: with `TAIL` set, `Block::finish` wrote the tail's length right after the payload.
-        let tail = unsafe { slice::from_raw_parts(self.data().add(length), TAIL_LENGTH) };
+        let tail = unsafe { self.part(self.header() + length, TAIL_LENGTH) };
         let tail = u32::from_le_bytes(tail.try_into().expect("four bytes"));
         length + TAIL_LENGTH + tail as usize
     }
 
     fn all(&self) -> &[u8] {
-        // SAFETY: `Block::finish` wrote `size` bytes after the header, and nobody changes them.
-        unsafe { slice::from_raw_parts(self.data(), self.size()) }
+        // SAFETY: `Block::finish` wrote `size` bytes after the header.
+        unsafe { self.part(self.header(), self.size()) }
     }
 
     fn all_from(&self, offset: usize) -> &[u8] {
@@ -99,7 +122,7 @@ impl Payload {
 impl Clone for Payload {
     fn clone(&self) -> Self {
         // Relaxed as in `Arc`: whoever clones holds one already.
-        if self.header().holders.fetch_add(1, Ordering::Relaxed) > HOLDERS_MAX {
+        if self.holders().fetch_add(1, Ordering::Relaxed) > HOLDERS_MAX {
             std::process::abort();
         }
         Self(self.0)
@@ -108,12 +131,12 @@ impl Clone for Payload {
 
 impl Drop for Payload {
     fn drop(&mut self) {
-        if self.header().holders.fetch_sub(1, Ordering::Release) != 1 {
+        if self.holders().fetch_sub(1, Ordering::Release) != 1 {
             return;
         }
         // All other holders' reads come before the memory goes.
         fence(Ordering::Acquire);
-        let layout = layout(self.size());
+        let layout = layout(self.header() + self.size());
         // SAFETY: the last holder is gone, so nobody can reach the block any more; `finish`
         // allocated it with this layout, worked out from the same bytes.
         unsafe { dealloc(self.0.as_ptr().cast(), layout) }
@@ -128,7 +151,7 @@ impl std::fmt::Debug for Payload {
 }
 
 fn layout(size: usize) -> Layout {
-    Layout::from_size_align(HEADER + size, align_of::<Header>()).expect("a block fits in memory")
+    Layout::from_size_align(size, align_of::<AtomicU32>()).expect("a block fits in memory")
 }
 
 /// Length in a [`Text`] of a text whose true length stands before it, in the tail.
@@ -178,34 +201,41 @@ impl<'a> Block<'a> {
     /// Copies it all into shared memory.
     pub(super) fn finish(self) -> Payload {
         let Self { payload, tail } = self;
-        let bound = TAIL as usize;
+        let bound = 1 << 31;
         assert!(payload.len() < bound && tail.len() < bound, "a payload is at most 16 MiB");
-        let size = match tail.len() {
-            0 => payload.len(),
-            length => payload.len() + TAIL_LENGTH + length,
-        };
-        let layout = layout(size);
-        // SAFETY: the layout is at least a header, so not empty.
-        let block = unsafe { alloc(layout) };
-        let Some(header) = NonNull::new(block.cast::<Header>()) else { handle_alloc_error(layout) };
-        let mut length = payload.len() as u32;
+        let is_large = payload.len() >= usize::from(LARGE);
+        let mut first = if is_large { LARGE } else { payload.len() as u16 };
         if !tail.is_empty() {
-            length |= TAIL;
+            first |= TAIL;
         }
-        // SAFETY: the block is fresh, aligned for a header, and as long as header, payload, the
-        // tail's length and tail, which are written in this order, each into its own part.
+        let (large, length) =
+            ((payload.len() as u32).to_le_bytes(), (tail.len() as u32).to_le_bytes());
+        // In this order, after the holders.
+        let parts: [&[u8]; 5] = [
+            &first.to_le_bytes(),
+            if is_large { &large } else { &[] },
+            payload,
+            if tail.is_empty() { &[] } else { &length },
+            &tail,
+        ];
+        let size = parts.iter().map(|part| part.len()).sum::<usize>();
+        let layout = layout(size_of::<AtomicU32>() + size);
+        // SAFETY: the layout has room for the holders, so it is not empty.
+        let block = unsafe { alloc(layout) };
+        let Some(holders) = NonNull::new(block.cast::<AtomicU32>()) else {
+            handle_alloc_error(layout)
+        };
+        // SAFETY: the block is fresh, aligned for the holders, and as long as they and all parts
+        // together; each is written right behind the one before.
         unsafe {
-            header.write(Header { holders: AtomicU32::new(1), length });
-            let data = block.add(HEADER);
-            data.copy_from_nonoverlapping(payload.as_ptr(), payload.len());
-            if !tail.is_empty() {
-                let data = data.add(payload.len());
-                let length = (tail.len() as u32).to_le_bytes();
-                data.copy_from_nonoverlapping(length.as_ptr(), TAIL_LENGTH);
-                data.add(TAIL_LENGTH).copy_from_nonoverlapping(tail.as_ptr(), tail.len());
+            holders.write(AtomicU32::new(1));
+            let mut to = block.add(size_of::<AtomicU32>());
+            for part in parts {
+                to.copy_from_nonoverlapping(part.as_ptr(), part.len());
+                to = to.add(part.len());
             }
         }
-        Payload(header)
+        Payload(holders)
     }
 }
 
@@ -239,6 +269,20 @@ mod tests {
     }
 
     #[test]
+    fn payloads_around_the_largest_with_a_small_header_are_kept() {
+        for length in [16_383, 16_384, 16_385] {
+            let payload = vec![b'z'; length];
+            let plain = Block::new(&payload).finish();
+            let mut block = Block::new(&payload);
+            let text = block.text(b"in the tail");
+            let block = block.finish();
+            assert_eq!((plain.bytes(), block.bytes()), (&payload[..], &payload[..]));
+            assert_eq!(block.text(text), b"in the tail");
+            assert_eq!(plain.header(), if length < 16_384 { 6 } else { 10 });
+        }
+    }
+
+    #[test]
     fn an_empty_payload_is_a_payload() {
         let block = Block::new(b"").finish();
         assert_eq!(block.bytes(), b"");
@@ -253,7 +297,7 @@ mod tests {
                 std::thread::spawn(move || assert_eq!(mine.clone().bytes(), b"shared"))
             })
             .collect();
-        assert_eq!(block.header().holders.load(Ordering::Relaxed) as usize & !7, 0);
+        assert_eq!(block.holders().load(Ordering::Relaxed) as usize & !7, 0);
         drop(block);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
@@ -262,8 +306,8 @@ mod tests {
     fn the_last_holder_is_counted_as_one() {
         let block = Block::new(b"x").finish();
         let other = block.clone();
-        assert_eq!(block.header().holders.load(Ordering::Relaxed), 2);
+        assert_eq!(block.holders().load(Ordering::Relaxed), 2);
         drop(other);
-        assert_eq!(block.header().holders.load(Ordering::Relaxed), 1);
+        assert_eq!(block.holders().load(Ordering::Relaxed), 1);
     }
 }

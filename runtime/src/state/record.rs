@@ -27,7 +27,7 @@ impl Pair {
             return Entry { number, plan: 0, window: Window::NEVER };
         }
         let window = Window::new(subscription.from, subscription.until, key.expiry);
-        Entry { number, plan: subscription.plan, window }
+        Entry { number, plan: subscription.plan(), window }
     }
 }
 
@@ -38,17 +38,16 @@ pub(super) struct SubscriptionRecord {
     pub(super) payload: Option<Payload>,
     /// The name of the API or product it belongs to.
     pub(super) scope: u32,
-    pub(super) plan: u32,
+    pub(super) terms: Terms,
     pub(super) id: Text,
-    /// A client id, or thumbprints without a gap, as `form` says.
+    /// A client id, or thumbprints without a gap, as the form says.
     pub(super) credential: Text,
-    pub(super) from: Moment,
-    pub(super) until: Moment,
-    pub(super) form: Form,
+    pub(super) from: Second,
+    pub(super) until: Second,
 }
 
 /// What a [`SubscriptionRecord`] holds.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Form {
     #[default]
     Free,
@@ -62,17 +61,44 @@ pub(super) enum Form {
     Certificates,
 }
 
+/// The name of a plan and a [`Form`], in four bytes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Terms(u32);
+
+impl Terms {
+    const PLAN_BITS: u32 = 29;
+
+    pub(super) fn new(plan: u32, form: Form) -> Self {
+        assert!(plan >> Self::PLAN_BITS == 0, "fewer than 2^29 names");
+        Self((form as u32) << Self::PLAN_BITS | plan)
+    }
+}
+
 impl SubscriptionRecord {
     /// Whether the entity is here and can be used.
     #[inline]
     pub(super) fn is_usable(&self) -> bool {
-        !matches!(self.form, Form::Free | Form::Awaited)
+        !matches!(self.form(), Form::Free | Form::Awaited)
     }
 
     /// Whether it opens anything at `at`.
     #[inline]
     pub(super) fn is_valid(&self, at: At) -> bool {
-        self.is_usable() && self.from.0 <= at.moment.0 && at.moment.0 < self.until.0
+        let dates = || facts::dates(self.payload.as_ref()?.bytes());
+        let starting = || dates().and_then(|dates| dates.0).unwrap_or(i64::MAX);
+        let ending = || dates().and_then(|dates| dates.1).unwrap_or(i64::MIN);
+        self.is_usable() && !self.from.is_after(at, starting) && self.until.is_after(at, ending)
+    }
+
+    #[inline]
+    pub(super) fn plan(&self) -> u32 {
+        self.terms.0 & ((1 << Terms::PLAN_BITS) - 1)
+    }
+
+    #[inline]
+    pub(super) fn form(&self) -> Form {
+        let all = [Form::Free, Form::Awaited, Form::Plain, Form::Client, Form::Certificates];
+        all[(self.terms.0 >> Terms::PLAN_BITS) as usize]
     }
 
     pub(super) fn id(&self) -> &[u8] {
@@ -93,7 +119,8 @@ pub(super) struct KeyRecord {
     pub(super) subscription: u32,
     pub(super) id: Text,
     pub(super) key: Text,
-    pub(super) expiry: Expiry,
+    /// The first moment if the key opens nothing at all.
+    pub(super) expiry: Second,
 }
 
 impl KeyRecord {
@@ -109,17 +136,8 @@ impl KeyRecord {
     /// Whether the key itself opens anything at `at`.
     #[inline]
     pub(super) fn is_valid(&self, at: At) -> bool {
-        match self.expiry.0 {
-            Expiry::NEVER_VALID => false,
-            Expiry::NEVER_EXPIRES => true,
-            code if code != Expiry::FAR && code != at.second => at.second < code,
-            _ => self.expires().is_some_and(|expires| i64::from(at) < expires),
-        }
-    }
-
-    #[cold]
-    fn expires(&self) -> Option<i64> {
-        facts::expiry(self.payload.as_ref()?.bytes())
+        let expires = || facts::expiry(self.payload.as_ref()?.bytes());
+        self.expiry.is_after(at, || expires().unwrap_or(i64::MIN))
     }
 }
 
@@ -148,44 +166,33 @@ pub(super) enum OtherFacts {
     Dictionary(Dictionary),
 }
 
-/// Milliseconds since 1970 in six bytes; what lies beyond counts as the nearest.
+/// A time in four bytes: one more than its second, or a special code.
+///
+/// Within that very second, and past the year 2105, the payload must be asked.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment([u8; 6]);
+pub(super) struct Second(u32);
 
-impl Moment {
-    pub(super) const FIRST: Self = Self([0; 6]);
-    pub(super) const LAST: Self = Self([0xff; 6]);
+impl Second {
+    /// Before all times of lookups.
+    pub(super) const FIRST: Self = Self(0);
+    /// After all of them.
+    pub(super) const LAST: Self = Self(u32::MAX);
+    const FAR: Self = Self(u32::MAX - 1);
 
     pub(super) fn new(millis: i64) -> Self {
-        let millis = millis.clamp(0, (1 << 48) - 1);
-        // Big endian, so that comparing bytes compares numbers.
-        let [_, _, bytes @ ..] = millis.to_be_bytes();
-        Self(bytes)
+        let second = |millis| u32::try_from(millis / 1000 + 1).map_or(Self::FAR, Self);
+        if millis <= 0 { Self::FIRST } else { second(millis).min(Self::FAR) }
     }
 
-    fn millis(self) -> u64 {
-        let [a, b, c, d, e, f] = self.0;
-        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
-    }
-}
-
-/// When a key expires, in four bytes: one more than the second in which it does, or a special code.
-/// Within that very second, and past the year 2105, the payload is asked.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Expiry(u32);
-
-impl Expiry {
-    const NEVER_VALID: u32 = 0;
-    const NEVER_EXPIRES: u32 = u32::MAX;
-    const FAR: u32 = u32::MAX - 1;
-
-    pub(super) fn new(active: bool, expires: Option<i64>) -> Self {
-        Self(match expires {
-            _ if !active => Self::NEVER_VALID,
-            None => Self::NEVER_EXPIRES,
-            Some(millis) if millis <= 0 => Self::NEVER_VALID,
-            Some(millis) => At::second(millis),
-        })
+    /// Whether `at` comes before it. `exact` gives the milliseconds if they must be asked.
+    #[inline]
+    fn is_after(self, at: At, exact: impl FnOnce() -> i64) -> bool {
+        match self {
+            Self::FIRST => false,
+            Self::LAST => true,
+            _ if self != Self::FAR && self != at.second => at.second < self,
+            _ => at.millis < exact(),
+        }
     }
 }
 
@@ -197,52 +204,44 @@ pub(super) struct Window {
 }
 
 impl Window {
-    const UNIT_MS: u64 = 1_000 << 16;
+    const UNIT_MS: i64 = 1_000 << 16;
 
     /// Holds at no time.
     pub(super) const NEVER: Self = Self { from: 0, until: 0 };
 
-    fn new(from: Moment, until: Moment, expiry: Expiry) -> Self {
-        let unit = |millis: u64| u16::try_from(millis / Self::UNIT_MS).unwrap_or(u16::MAX);
-        let expires = match expiry.0 {
-            Expiry::NEVER_VALID => return Self::NEVER,
-            code => u64::from(code - 1) * 1_000,
-        };
+    fn new(from: Second, until: Second, expiry: Second) -> Self {
+        let unit = |millis: i64| u16::try_from(millis / Self::UNIT_MS).unwrap_or(u16::MAX);
+        let until = until.min(expiry);
+        if until == Second::FIRST {
+            return Self::NEVER;
+        }
         Self {
-            from: unit(from.millis() + Self::UNIT_MS - 1),
-            until: unit(until.millis()).min(unit(expires)),
+            from: unit(i64::from(from.0) * 1_000 + Self::UNIT_MS - 1),
+            until: unit(i64::from(until.0 - 1) * 1_000),
         }
     }
 
     /// Whether `at` is surely within. If not, the exact times must be asked.
     #[inline]
-    pub(super) fn holds(self, at: At) -> bool {
-        self.from <= at.unit && at.unit < self.until
+    pub(super) fn holds(self, at: WallTime) -> bool {
+        let (from, until) = (i64::from(self.from), i64::from(self.until));
+        from * Self::UNIT_MS <= at.as_millis() && at.as_millis() < until * Self::UNIT_MS
     }
 }
 
 /// The time of a lookup, made ready for comparing. Times before 1970 count as its first moment.
 #[derive(Clone, Copy)]
 pub(super) struct At {
-    moment: Moment,
-    second: u32,
-    /// In units of [`Window`]; what lies beyond is in no window.
-    unit: u16,
+    second: Second,
     millis: i64,
-}
-
-impl At {
-    fn second(millis: i64) -> u32 {
-        u32::try_from(millis / 1000 + 1).unwrap_or(Expiry::FAR).min(Expiry::FAR)
-    }
 }
 
 impl From<WallTime> for At {
     #[inline]
     fn from(at: WallTime) -> Self {
-        let millis = at.as_millis().clamp(0, (1 << 48) - 2);
-        let unit = u16::try_from(millis as u64 / Window::UNIT_MS).unwrap_or(u16::MAX);
-        Self { moment: Moment::new(millis), second: Self::second(millis), unit, millis }
+        let millis = at.as_millis().max(0);
+        // The very first second counts as one, too.
+        Self { second: Second::new(millis.max(1)), millis }
     }
 }
 
@@ -259,7 +258,7 @@ mod tests {
 
     #[test]
     fn records_are_as_small_as_the_memory_figure_needs() {
-        assert_eq!((size_of::<SubscriptionRecord>(), size_of::<KeyRecord>()), (40, 24));
+        assert_eq!((size_of::<SubscriptionRecord>(), size_of::<KeyRecord>()), (32, 24));
     }
 
     #[test]
@@ -268,7 +267,7 @@ mod tests {
             let payload = format!(r#"{{"expireAt":{expires}}}"#);
             let key = KeyRecord {
                 payload: Some(Block::new(payload.as_bytes()).finish()),
-                expiry: Expiry::new(true, Some(expires)),
+                expiry: Second::new(expires),
                 ..KeyRecord::default()
             };
             let valid = |millis| key.is_valid(WallTime::from_millis(millis).into());
@@ -279,28 +278,48 @@ mod tests {
     }
 
     #[test]
-    fn a_window_holds_only_while_all_times_do() {
-        let unit = Window::UNIT_MS as i64;
-        let times = [0, 1, unit - 1, unit, 3 * unit + 5, 30_000 * unit, 9_000_000_000_000];
-        for (from, until, expires) in [(0, 1, 2), (1, 3, 2), (2, 5, 5), (0, 6, 6), (3, 6, 5)] {
-            let (from, until) = (Moment::new(times[from]), Moment::new(times[until]));
-            let expiry = Expiry::new(true, Some(times[expires]));
-            let window = Window::new(from, until, expiry);
-            for at in times.iter().flat_map(|t| [t - 1, *t, t + 1, t + unit]) {
-                let at = At::from(WallTime::from_millis(at));
-                let holds = from <= at.moment && at.moment < until && at.millis < times[expires];
-                assert!(holds || !window.holds(at));
+    fn a_subscription_is_valid_to_the_millisecond() {
+        let times = [1, 999, 1_000, 1_001, 1_790_000_000_123, 9_000_000_000_000, 9_000_000_000_999];
+        for (from, until) in times.iter().flat_map(|from| times.map(|until| (*from, until))) {
+            let payload = format!(r#"{{"startingAt":{from},"endingAt":{until}}}"#);
+            let record = SubscriptionRecord {
+                payload: Some(Block::new(payload.as_bytes()).finish()),
+                terms: Terms::new(0, Form::Plain),
+                from: Second::new(from),
+                until: Second::new(until),
+                ..SubscriptionRecord::default()
+            };
+            for at in times.iter().flat_map(|time| [time - 1, *time, time + 1]) {
+                let valid = record.is_valid(WallTime::from_millis(at).into());
+                assert_eq!(valid, from <= at && at < until, "{from} {until} {at}");
             }
         }
-        let always = Window::new(Moment::FIRST, Moment::LAST, Expiry::new(true, None));
-        assert!(always.holds(WallTime::from_millis(1_760_000_000_000).into()));
-        assert!(!always.holds(WallTime::from_millis(i64::MAX).into()));
     }
 
     #[test]
-    fn moments_are_ordered_as_their_milliseconds() {
-        let millis = [0, 1, 255, 256, 1_760_000_000_000, (1 << 48) - 2];
-        assert!(millis.windows(2).all(|pair| Moment::new(pair[0]) < Moment::new(pair[1])));
-        assert!(At::from(WallTime::from_millis(i64::MAX)).moment < Moment::LAST);
+    fn terms_keep_plan_and_form() {
+        use Form::{Awaited, Certificates, Client, Free, Plain};
+        for form in [Free, Awaited, Plain, Client, Certificates] {
+            let terms = Terms::new((1 << 29) - 1, form);
+            let record = SubscriptionRecord { terms, ..Default::default() };
+            assert_eq!((record.plan(), record.form()), ((1 << 29) - 1, form));
+        }
+    }
+
+    #[test]
+    fn a_window_holds_only_while_all_times_do() {
+        let unit = Window::UNIT_MS;
+        let times = [0, 1, unit - 1, unit, 3 * unit + 5, 30_000 * unit, 9_000_000_000_000];
+        for (from, until, expires) in [(0, 1, 2), (1, 3, 2), (2, 5, 5), (0, 6, 6), (3, 6, 5)] {
+            let (from, until, expires) = (times[from], times[until], times[expires]);
+            let window = Window::new(Second::new(from), Second::new(until), Second::new(expires));
+            for at in times.iter().flat_map(|t| [t - 1, *t, t + 1, t + unit]) {
+                let holds = from <= at && at < until && at < expires;
+                assert!(holds || !window.holds(WallTime::from_millis(at)), "{from} {until} {at}");
+            }
+        }
+        let always = Window::new(Second::FIRST, Second::LAST, Second::LAST);
+        assert!(always.holds(WallTime::from_millis(1_760_000_000_000)));
+        assert!(!always.holds(WallTime::from_millis(i64::MAX)));
     }
 }

@@ -7,7 +7,7 @@ use zonesync_core::entity::Kind;
 use zonesync_core::id::{EntityKey, EntityKeyBuf, Position};
 
 use super::Unusable;
-use super::access::{Access, Entry, Tag};
+use super::access::{Access, Entry};
 use super::certificate::THUMBPRINT;
 use super::facts::Dictionary;
 use super::hash::{Seed, md5};
@@ -15,6 +15,7 @@ use super::index::Index;
 use super::names::Names;
 use super::payload::Payload;
 use super::record::{Form, KeyRecord, OtherFacts, OtherRecord, Pair, SubscriptionRecord};
+use super::tag::Tag;
 use super::tree::Tree;
 
 /// A whole state. Cloning shares all that is large.
@@ -30,7 +31,7 @@ pub(super) struct Root {
     pub(super) by_id: Index,
     /// Subscriptions by (scope, client id) and by (scope, thumbprint).
     pub(super) by_credential: Index,
-    /// Keys by (number of subscription, id).
+    /// Keys by (number of subscription, id), but for those that have the number of their subscription.
     pub(super) by_key_id: Index,
     /// Keys by (scope, key).
     pub(super) access: Access,
@@ -135,10 +136,12 @@ impl Root {
 
     /// Finds a key of the subscription with this number.
     pub(super) fn find_key(&self, subscription: u32, id: &[u8]) -> Option<u32> {
-        self.by_key_id.find(self.seed.hash(subscription, id)).find(|&number| {
+        let is = |&number: &u32| {
             let record = self.key(number);
-            record.subscription == subscription && record.id() == id
-        })
+            record.payload.is_some() && record.subscription == subscription && record.id() == id
+        };
+        let further = || self.by_key_id.find(self.seed.hash(subscription, id)).find(is);
+        Some(subscription).filter(is).or_else(further)
     }
 
     /// Gives the payload that is kept at a place.
@@ -229,8 +232,8 @@ impl Root {
         record: &SubscriptionRecord,
     ) -> impl Iterator<Item = u64> + use<> {
         let (scope, text) = (record.scope, record.credential());
-        let client = (record.form == Form::Client).then(|| self.client_hash(scope, text));
-        let prints = if record.form == Form::Certificates { text } else { &[] };
+        let client = (record.form() == Form::Client).then(|| self.client_hash(scope, text));
+        let prints = if record.form() == Form::Certificates { text } else { &[] };
         let prints = prints.chunks(THUMBPRINT).map(|print| self.certificate_hash(scope, print));
         // Nearly all have no certificate, and an empty list takes no memory.
         client.into_iter().chain(prints.collect::<Vec<_>>())
@@ -260,7 +263,7 @@ impl Root {
     /// Widens each index that is due.
     pub(super) fn widen(&mut self) {
         if self.by_id.is_crowded() {
-            let all = self.subscription_numbers(|r| r.form != Form::Free);
+            let all = self.subscription_numbers(|r| r.form() != Form::Free);
             let all = all.map(|n| (self.seed.hash(0, self.subscription(n).id()), n));
             let all: Vec<_> = all.collect();
             self.by_id.widen(all);
@@ -275,7 +278,8 @@ impl Root {
         }
         if self.by_key_id.is_crowded() {
             let hash = |n| self.seed.hash(self.key(n).subscription, self.key(n).id());
-            let all: Vec<_> = self.key_numbers().map(|n| (hash(n), n)).collect();
+            let further = self.key_numbers().filter(|&n| self.key(n).subscription != n);
+            let all: Vec<_> = further.map(|n| (hash(n), n)).collect();
             self.by_key_id.widen(all);
         }
         if self.by_shared.is_crowded() {

@@ -56,7 +56,7 @@ impl<'a> Subscription<'a> {
 
     /// Gives the plan it subscribes to.
     pub fn plan(&self) -> &'a str {
-        self.root.names.text(self.record().plan)
+        self.root.names.text(self.record().plan())
     }
 
     /// Gives its payload, byte for byte as published.
@@ -131,6 +131,7 @@ impl View {
     ///
     /// It is the one that the key names, in the key's own scope; if that has none, in the API's or
     /// in that of a product that holds it.
+    #[inline]
     pub fn by_key(
         &self,
         api: &str,
@@ -138,7 +139,7 @@ impl View {
         plan: Option<&str>,
         at: WallTime,
     ) -> Option<Subscription<'_>> {
-        self.found(self.root.by_key(api, key, plan, at.into()))
+        self.found(self.root.by_key(api, key, plan, at))
     }
 
     /// The same, by the lower-case hex MD5 of the key.
