@@ -139,6 +139,24 @@ fn a_person_lets_held_removals_pass_by_their_token() {
 }
 
 #[test]
+fn two_confirmations_at_once_are_both_heeded() {
+    let zone = zone_of_three("two-tokens");
+    for number in 0..12 {
+        zone.rows.remove(api(&format!("api-{number}")));
+        let (scope, sub) = (format!("api-{}", number % 7), format!("sub-{number}"));
+        zone.rows.remove(EntityKey::api_key(&scope, &format!("key-{number}"), &sub));
+    }
+    let held = |zone: &Zone| primary_status(zone).map(|status| status.held).unwrap_or_default();
+    zone.until("both kinds are held", || held(&zone).len() == 2);
+    let primary = zone.await_primary();
+    let zone = Zone { least: 20, ..zone };
+    for held in held(&zone) {
+        assert!(zone.nodes[&primary].node.confirm_removal(&held.token));
+    }
+    zone.await_quiet();
+}
+
+#[test]
 fn evidenced_removals_are_never_held() {
     let mut zone = zone_of_three("evidenced");
     zone.least = 0;

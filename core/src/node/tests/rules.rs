@@ -95,6 +95,18 @@ fn a_change_that_could_not_be_read_is_read_again() {
 }
 
 #[test]
+fn a_repository_is_not_watched_while_a_known_change_waits_for_the_next_try() {
+    let mut alone = Alone::steady();
+    alone.node().handle_repository_changed();
+    let Some(Step::ReadRepository { .. }) = alone.next() else { panic!("no read") };
+    let now = alone.now;
+    alone.node().handle_repository(now, Difference::Failed);
+    assert!(alone.next().is_none(), "it waits before it tries again");
+    // A source that says at once that something changed would be asked again without an end.
+    assert!(!alone.node().watches_repository());
+}
+
+#[test]
 fn a_person_who_asks_for_a_full_read_gets_it_although_one_failed() {
     let mut alone = Alone::steady();
     alone.node().want_full_read();
