@@ -262,6 +262,7 @@ impl Driver {
                     .handle_loaded(now, loaded.as_ref().map(|(head, held)| (head, held.clone())));
             }
             Outcome::Installed => self.node.handle_installed(now),
+            Outcome::Forgotten => self.node.handle_forgotten(now),
             Outcome::Raised(epoch) => self.node.handle_raised(now, epoch),
             Outcome::Written(write) => self.node.handle_written(now, write),
             Outcome::Repository(difference) => self.node.handle_repository(now, difference),

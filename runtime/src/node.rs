@@ -70,6 +70,11 @@ pub struct Options {
     pub filter: Filter,
     /// The key of the zone's digests.
     pub digest_key: DigestKey,
+    /// Whether a state that may not be the zone's makes the node ready, marked stale: its image, or
+    /// a head with open claims.
+    pub stale_ready: bool,
+    /// How old an image may be that does so.
+    pub image_age_max: Duration,
 }
 
 impl Default for Options {
@@ -82,6 +87,8 @@ impl Default for Options {
             feed_max: 100_000,
             filter: Filter::default(),
             digest_key: DigestKey::default(),
+            stale_ready: true,
+            image_age_max: Duration::from_secs(24 * 3600),
         }
     }
 }
@@ -100,6 +107,7 @@ impl ZoneSync {
             poll: options.poll,
             full_read: options.full_read,
             filter: options.filter,
+            stale_ready: options.stale_ready,
         };
         let (requests, received) = async_channel::bounded(64);
         let (alive, killed) = async_channel::bounded::<()>(1);

@@ -14,6 +14,9 @@ impl Node {
         let complete = head.as_ref().filter(|h| h.is_complete());
         let held = self.held.as_ref().map(|h| (h.position, &h.list));
         let plan = history::take_over(held, complete.map(|h| (&h.list, &h.claims)));
+        if self.forgets_image(now, plan) {
+            return;
+        }
         let Some(reign) = &mut self.reign else { return };
         reign.plan = plan;
         let at = head.as_ref().map_or(Position::START, Head::position);

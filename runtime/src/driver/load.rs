@@ -208,6 +208,17 @@ pub(super) fn install(work: &mut Work) -> Result<(), LoadError> {
     Ok(())
 }
 
+/// Empties the own state as one step.
+pub(super) fn forget(work: &mut Work) {
+    let view = work.writer.view();
+    let hash = work.key;
+    let mut changes =
+        view.sorted().filter_map(|(key, payload)| change(&hash, key, Some(payload), None));
+    work.writer.apply(Position::START, &mut changes);
+    work.guard = Default::default();
+    tracing::info!("image: forgotten, since it may not be published");
+}
+
 /// An entity of a sorted state, for the merge.
 pub(super) struct Sorted<'a> {
     pub(super) key: EntityKey<'a>,

@@ -22,6 +22,7 @@ pub(super) enum Outcome {
     Applied(u64, Option<Box<Held>>),
     Loaded(Option<Box<(Head, Held)>>),
     Installed,
+    Forgotten,
     Raised(Option<Epoch>),
     Written(Write),
     Repository(Difference),
@@ -103,6 +104,10 @@ pub(super) async fn run(
                 Outcome::Loaded(None)
             }
         },
+        Step::Forget => {
+            load::forget(work);
+            Outcome::Forgotten
+        }
         Step::Raise { seen, position } => match tools.store.raise(Raise { seen, position }).await {
             Ok(answer) => {
                 notes.store_answered = true;
