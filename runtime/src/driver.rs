@@ -6,10 +6,12 @@
 //!
 //! - `watch`: what is waited for. `running`: a step in its task. `tell`: events and facts.
 //! - `step`: one step, with what it needs from `load`, `difference` and `publish`.
+//! - `image`: the state on disk.
 //! - `lease`: the steps at the lease, which wait for no other.
 
 mod difference;
 mod facts;
+mod image;
 mod lease;
 mod load;
 mod publish;
@@ -36,6 +38,7 @@ use self::running::{Ended, Running};
 use self::step::{Notes, Outcome, Tools};
 use self::watch::{Signal, Wait, Watches};
 use self::work::Work;
+use crate::image::{Identity, Keeper};
 use crate::state::Writer;
 
 /// How long a node leaves the lease to others after it was made to step down, in TTLs.
@@ -64,6 +67,8 @@ pub(crate) struct Driver {
     /// The newest term seen, with its id where that is known.
     newest: Term,
     confirmed: Option<Token>,
+    keeper: Option<Keeper>,
+    image_age_max: Duration,
     /// The reign ended while a step had the work: it is discarded when it comes back.
     discard: bool,
     stopping: bool,
@@ -85,6 +90,11 @@ impl Driver {
     pub(crate) fn new(made: Made) -> Self {
         let Made { node, name, instance, parts, writer, board, requests, incarnation } = made;
         let options = parts.options;
+        let keeper = parts.image.map(|disk| {
+            let (digest_key, filter) = (options.digest_key, options.filter);
+            let own = Identity { zone: parts.zone, digest_key, filter };
+            Keeper::new(disk, own, parts.runtime.clone(), board.clone())
+        });
         Self {
             node,
             asker: Asker { node: name, instance, ttl: options.ttl },
@@ -104,6 +114,8 @@ impl Driver {
             watches: Watches::default(),
             newest: Term::default(),
             confirmed: None,
+            keeper,
+            image_age_max: options.image_age_max,
             discard: false,
             stopping: false,
         }
@@ -111,6 +123,7 @@ impl Driver {
 
     /// Drives the node until it is stopped. A panic in a step stops it, too.
     pub(crate) async fn run(mut self) {
+        self.begin_with_image().await;
         loop {
             self.turn();
             if self.stopping && self.lease.is_none() && self.node.role() != Role::Primary {
@@ -119,6 +132,7 @@ impl Driver {
             let signal = self.next().await;
             self.take(signal);
         }
+        self.close_image().await;
         self.board.update(|facts| facts.stopped = true);
     }
 
@@ -131,6 +145,7 @@ impl Driver {
             self.node.stop(now);
         }
         self.tell();
+        self.keep_image();
         if self.lease.is_none()
             && let Some(command) = self.node.poll_lease()
         {

@@ -12,13 +12,14 @@ use zonesync_core::format::Filter;
 use zonesync_core::id::{InstanceId, NodeId, ZoneName};
 use zonesync_core::node::{self as rules, Reason};
 use zonesync_core::removal::Token;
-use zonesync_core::time::Duration;
+use zonesync_core::time::{Duration, WallTime};
 
 use crate::driver::{Board, Driver, Made, Request};
+use crate::image::Disk;
 use crate::repository::ManagementRepository;
 use crate::runtime::Runtime;
 use crate::state::State;
-use crate::status::{KindCount, QuarantinedItem, Status};
+use crate::status::{Image, KindCount, QuarantinedItem, Status};
 use crate::store::ZoneStore;
 
 /// One node of a zone, running.
@@ -49,6 +50,8 @@ pub struct Parts {
     pub store: Arc<dyn ZoneStore>,
     /// Where a primary reads; a node without one never stands.
     pub repository: Option<Arc<dyn ManagementRepository>>,
+    /// Where it keeps its local image, if it keeps one. No other node may use it.
+    pub image: Option<Arc<dyn Disk>>,
     /// Times and limits.
     pub options: Options,
 }
@@ -209,6 +212,11 @@ impl ZoneSync {
             held: facts.held.clone(),
             quarantined: quarantined.collect(),
             quarantined_total: facts.quarantined_total + unusable.total as u64,
+            image: facts.image.clone().map(|image| {
+                let age = |at: WallTime| self.runtime.wall_now().as_millis() - at.as_millis();
+                let age_ms = image.at.map(|at| u64::try_from(age(at)).unwrap_or(0));
+                Image { age_ms, ..image }
+            }),
             failed: facts.failed.clone(),
             counters: facts.counters,
         }

@@ -11,6 +11,7 @@ use zonesync_core::id::{EntityKey, Position};
 use zonesync_core::node::Held;
 
 use super::work::{Staged, Work, change};
+use crate::image::Kept;
 use crate::state::View;
 use crate::store::{StoreError, ZoneStore};
 
@@ -63,6 +64,7 @@ pub(super) fn apply(
             Err(error) => return (applied, held, Some(error)),
         };
         let (position, bytes) = (entry.meta.position, entry.bytes.len());
+        work.kept.push(Kept::Batch(position, entry.bytes.clone()));
         tracing::debug!(%position, changes, bytes, "apply: entry");
         applied += 1;
     }
@@ -174,6 +176,7 @@ pub(super) async fn load(
                 source: head.source,
             };
             work.seen = Some((head.position(), head.guard.clone()));
+            work.zone = Some((head.incarnation, head.filter));
             staged.source = head.source;
             work.staged = Some(staged);
             return Ok((Head::clone(&head), held));
@@ -204,6 +207,7 @@ pub(super) fn install(work: &mut Work) -> Result<(), LoadError> {
     }
     let (position, changes_count) = (staged.position, changes.len());
     work.writer.apply(position, &mut changes.into_iter());
+    work.kept.push(Kept::Anew);
     tracing::info!(%position, changes = changes_count, "heal: snapshot installed");
     Ok(())
 }

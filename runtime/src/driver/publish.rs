@@ -14,6 +14,7 @@ use zonesync_core::node::{Base, Held, Settled, Write};
 use super::load::held_of;
 use super::work::{InFlight, Work, change};
 use crate::entity::Entity;
+use crate::image::Kept;
 use crate::store::{CommitSnapshot, Entry, HeadUpdate, Publish, StoreError, Written, ZoneStore};
 
 /// What the store made of a write, as the rules see it.
@@ -147,7 +148,10 @@ fn apply(work: &mut Work, sent: &InFlight, position: Position, base: Base) {
     };
     match (base, &mut work.staged) {
         (Base::Staged, Some(staged)) => staged.apply(position, batch.changes(), &work.key),
-        _ => work.writer.apply(position, &mut batch.changes()),
+        _ => {
+            work.writer.apply(position, &mut batch.changes());
+            work.kept.push(Kept::Batch(position, sent.request.entry.bytes.clone()));
+        }
     }
     work.pending.drain(..sent.changes);
 }
@@ -228,6 +232,7 @@ pub(super) async fn snapshot(
             change(&work.key, entity.key.as_ref(), None, Some(&entity.payload))
         });
         work.writer.apply(position, &mut changes);
+        work.kept.push(Kept::Anew);
     }
     if written == Written::Done {
         let entities = work.writer.view().digest().count();

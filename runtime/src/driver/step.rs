@@ -172,6 +172,9 @@ async fn read(
             notes.store_answered = true;
             work.entries = std::mem::take(&mut log.entries);
             work.seen = log.head.as_ref().map(|head| (head.position(), head.guard.clone()));
+            if let Some(head) = &log.head {
+                work.zone = Some((head.incarnation, head.filter));
+            }
             Outcome::Log(log)
         }
         Err(error) => failed(error, notes),
