@@ -56,6 +56,7 @@ mod file;
 mod format;
 mod keeper;
 mod load;
+mod pack;
 mod queue;
 mod scribe;
 #[cfg(test)]
@@ -66,6 +67,7 @@ pub use disk::{Contents, Disk, Reply};
 pub use error::ImageError;
 pub use file::FileDisk;
 pub use format::{FORMAT, Identity, Image, Record, decode};
+pub use pack::write;
 pub use verify::{KindCheck, Verified, verify, verify_state};
 
 pub(crate) use keeper::{Keeper, Kept};

@@ -15,7 +15,7 @@ use zonesync_core::removal::Token;
 use zonesync_core::time::{Duration, WallTime};
 
 use crate::driver::{Board, Driver, Made, Request};
-use crate::image::Disk;
+use crate::image::{self, Disk, Verified};
 use crate::repository::ManagementRepository;
 use crate::runtime::Runtime;
 use crate::state::State;
@@ -33,6 +33,7 @@ pub struct ZoneSync {
     state: State,
     board: Arc<Board>,
     ttl: Duration,
+    digest_key: DigestKey,
     requests: async_channel::Sender<Request>,
     alive: async_channel::Sender<()>,
 }
@@ -140,8 +141,8 @@ impl ZoneSync {
             }
         };
         runtime.spawn(Box::pin(task.instrument(span)));
-        let ttl = options.ttl;
-        Self { zone, node, instance, runtime, state, board, ttl, requests, alive }
+        let (ttl, digest_key) = (options.ttl, options.digest_key);
+        Self { zone, node, instance, runtime, state, board, ttl, digest_key, requests, alive }
     }
 
     /// Stops the node: releases the lease if it holds it, ends all tasks. May be called again, and
@@ -229,6 +230,12 @@ impl ZoneSync {
         };
         self.board.wait(timeout, |facts| facts.stopped || is_ready(facts))
             && is_ready(&self.board.facts())
+    }
+
+    /// Works out what the payloads of the state sum up to, beside the digest that it carries: the one
+    /// that was announced, kept up to date change by change. Takes a while for a large state.
+    pub fn verify(&self) -> Verified {
+        image::verify_state(&self.state.view(), &self.digest_key)
     }
 
     /// Lets the held removals with this token pass. Returns false if no held set has it, or if

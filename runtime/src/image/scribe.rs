@@ -6,13 +6,12 @@
 use std::io;
 use std::sync::Arc;
 
-use zonesync_core::format::chunk::{ChunkWriter, SnapshotHash};
-use zonesync_core::format::{Pushed, Snapshot};
 use zonesync_core::time::Duration;
 
 use super::Disk;
 use super::format::{Encoder, Identity};
 use super::load::{Loaded, Stands};
+use super::pack::Packing;
 use super::queue::{Entry, Job, Next, Queue};
 use crate::driver::Board;
 use crate::runtime::Runtime;
@@ -142,53 +141,32 @@ impl Scribe {
 
     /// Writes a new image and lets it stand in the place of the one before.
     async fn pack(&mut self, job: Job) -> io::Result<()> {
-        let Job { view, mut head, at, continues } = job;
+        let Job { view, head, at, continues } = job;
         self.try_set_aside().await?;
-        let seed = seed()?;
-        let (mut encoder, bytes) = Encoder::begin(&self.own, seed);
-        self.disk.begin().await?;
-        self.disk.put(bytes).await?;
-        let position = head.position();
+        let disk = self.disk.clone();
         let mut tail = Tail::default();
-        let mut snapshot = Snapshot { position, chunks: 0, bytes: 0, hash: 0 };
-        let mut hash = SnapshotHash::new();
+        let mut packing = Packing::begin(&*disk, &self.own, head).await?;
         // Collected, since the walk over a view must not be held across an await.
         let entities: Vec<_> = view.sorted().collect();
-        let mut rest = entities.iter().peekable();
-        while rest.peek().is_some() {
-            let mut chunk = ChunkWriter::new(position, snapshot.chunks);
-            while let Some((key, payload)) = rest.peek() {
-                match chunk.push(*key, payload).map_err(io::Error::other)? {
-                    Pushed::Taken => drop(rest.next()),
-                    Pushed::Full => break,
-                }
-            }
-            let record = chunk.finish();
-            hash.add(&record);
-            snapshot.chunks += 1;
-            snapshot.bytes += record.len() as u64;
-            self.disk.put(encoder.chunk(&record)).await?;
+        let mut rest = &entities[..];
+        while !rest.is_empty() {
+            rest = packing.chunk(rest).await?;
             if self.queue.is_over() {
                 return Ok(());
             }
             self.go_on_meanwhile(continues, &mut tail).await?;
-            // A disk that answers at once must not keep a thread from the lease.
-            futures_lite::future::yield_now().await;
         }
-        snapshot.hash = hash.finish();
-        head.snapshot = Some(snapshot);
-        self.disk.put(encoder.sealed(at, &head)).await?;
-        let snapshot_bytes = encoder.len();
-        let mut end = (position, at);
+        let (mut encoder, snapshot_bytes) = packing.seal(at).await?;
+        let mut end = (view.position(), at);
         for group in tail.groups {
             end = group.last().map_or(end, |last| (last.position, last.at));
-            self.disk.put(frame(&mut encoder, &group)).await?;
+            disk.put(frame(&mut encoder, &group)).await?;
         }
         if self.queue.is_over() {
             return Ok(());
         }
-        self.disk.commit().await?;
-        tracing::debug!(%position, bytes = encoder.len(), "image: packed");
+        disk.commit().await?;
+        tracing::debug!(position = %view.position(), bytes = encoder.len(), "image: packed");
         self.stands = Some(Stands { encoder, snapshot_bytes });
         self.post(|image| {
             (image.position, image.at, image.error) = (Some(end.0), Some(end.1), None);
@@ -220,10 +198,4 @@ struct Tail {
 fn frame(encoder: &mut Encoder, group: &[Entry]) -> Vec<u8> {
     let at = group.iter().map(|entry| entry.at).max().unwrap_or_default();
     encoder.journal(at, group.iter().filter_map(|entry| entry.record.as_deref()))
-}
-
-fn seed() -> io::Result<u128> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(u128::from_le_bytes(bytes))
 }
