@@ -64,7 +64,7 @@ pub(super) fn apply(
             Err(error) => return (applied, held, Some(error)),
         };
         let (position, bytes) = (entry.meta.position, entry.bytes.len());
-        work.kept.push(Kept::Batch(position, entry.bytes.clone()));
+        work.kept.push(Kept::Batch(entry.meta, entry.bytes.clone()));
         tracing::debug!(%position, changes, bytes, "apply: entry");
         applied += 1;
     }

@@ -150,7 +150,8 @@ fn apply(work: &mut Work, sent: &InFlight, position: Position, base: Base) {
         (Base::Staged, Some(staged)) => staged.apply(position, batch.changes(), &work.key),
         _ => {
             work.writer.apply(position, &mut batch.changes());
-            work.kept.push(Kept::Batch(position, sent.request.entry.bytes.clone()));
+            let entry = &sent.request.entry;
+            work.kept.push(Kept::Batch(entry.meta, entry.bytes.clone()));
         }
     }
     work.pending.drain(..sent.changes);

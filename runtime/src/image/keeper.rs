@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use async_channel::Receiver;
-use zonesync_core::format::Head;
+use zonesync_core::format::{BatchMeta, Head};
 use zonesync_core::id::Position;
 use zonesync_core::time::{Duration, WallTime};
 
@@ -33,7 +33,7 @@ const READ_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) enum Kept {
     /// This batch was applied.
-    Batch(Position, Bytes),
+    Batch(BatchMeta, Bytes),
     /// It is another one: loaded, or read in full.
     Anew,
 }
@@ -125,7 +125,11 @@ impl Keeper {
         }
         let (wanted, lost) = self.queue.wants();
         let anew = kept.iter().any(|kept| matches!(kept, Kept::Anew));
-        let last = self.last.take_if(|_| !anew && !lost);
+        if anew {
+            self.last = None;
+        }
+        // What does not follow from what is there must not come behind it.
+        let last = self.last.take_if(|last| !lost && leads(last, kept, &end));
         let continues = last.is_some();
         match last {
             Some(last) => self.add(last, kept, &end, in_sync, now),
@@ -148,9 +152,9 @@ impl Keeper {
         now: WallTime,
     ) {
         for kept in kept.drain(..) {
-            if let Kept::Batch(position, bytes) = kept {
-                last.list.advance(position);
-                self.push(Some(bytes), position);
+            if let Kept::Batch(meta, bytes) = kept {
+                last.list.advance(meta.position);
+                self.push(Some(bytes), meta.position);
             }
         }
         last.digest = end.digest.clone();
@@ -192,6 +196,20 @@ impl Keeper {
             let _ = flushed.recv().await;
         }
     }
+}
+
+/// Says whether the batches lead from one state to the other, position by position.
+fn leads(last: &Head, kept: &[Kept], end: &Head) -> bool {
+    let mut at = (last.position(), last.digest.fingerprint());
+    let follow = kept.iter().all(|kept| match kept {
+        Kept::Batch(meta, _) => {
+            let follows = (meta.previous, meta.before) == at;
+            at = (meta.position, meta.after);
+            follows
+        }
+        Kept::Anew => false,
+    });
+    follow && at.1 == end.digest.fingerprint()
 }
 
 impl Drop for Keeper {

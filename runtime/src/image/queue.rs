@@ -128,9 +128,18 @@ impl Queue {
     }
 
     /// Adds a snapshot, in the place of one that nobody has begun.
-    pub(super) fn push_snapshot(&self, job: Job) {
+    pub(super) fn push_snapshot(&self, mut job: Job) {
         let mut waiting = self.lock();
-        waiting.items.retain(|item| matches!(item, Item::Entry(_)));
+        let queued = waiting.items.iter().position(|item| matches!(item, Item::Snapshot(_)));
+        if let Some(at) = queued
+            && let Some(Item::Snapshot(old)) = waiting.items.remove(at)
+            && !old.continues
+        {
+            // What came behind it follows nothing that will stand; the new snapshot holds it.
+            let gone = waiting.items.drain(at..).collect::<Vec<_>>();
+            waiting.bytes -= gone.iter().map(weight).sum::<usize>();
+            job.continues = false;
+        }
         waiting.items.push_back(Item::Snapshot(Box::new(job)));
         (waiting.lost, waiting.wanted) = (false, false);
         drop(waiting);
@@ -308,6 +317,23 @@ mod tests {
         assert_eq!(queue.wants(), (false, false), "one is on its way");
         let _ = futures_lite::future::block_on(queue.next());
         assert_eq!(lengths(&queue), Some(vec![3]));
+    }
+
+    #[test]
+    fn a_snapshot_in_anothers_place_takes_what_followed_that_one_alone() {
+        for continues in [true, false] {
+            let queue = Queue::new();
+            queue.push(entry(1));
+            queue.push_snapshot(Job { continues, ..job() });
+            queue.push(entry(2));
+            queue.push_snapshot(job());
+            let left = queue.take_group().map(|group| group.len());
+            assert_eq!(left, Some(if continues { 2 } else { 1 }));
+            let Next::Snapshot(job) = futures_lite::future::block_on(queue.next()) else {
+                panic!()
+            };
+            assert_eq!(job.continues, continues);
+        }
     }
 
     #[test]

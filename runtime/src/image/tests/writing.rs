@@ -92,8 +92,8 @@ impl Desk {
         let after = self.head.digest.fingerprint();
         let mut batch = BatchWriter::new();
         let _ = batch.push(&change).unwrap();
-        let record = batch.finish(BatchMeta { position, previous, before, after }, None);
-        self.kept.push(Kept::Batch(position, record.into()));
+        let meta = BatchMeta { position, previous, before, after };
+        self.kept.push(Kept::Batch(meta, batch.finish(meta, None).into()));
     }
 
     fn keep(&mut self) {
@@ -168,6 +168,39 @@ fn what_moves_without_a_batch_is_told_too() {
     assert_eq!(desk.head.source.newest(Kind::API), Some(WallTime::from_millis(44)));
     let bytes = disk.inner().stands.clone().unwrap();
     assert_eq!(decode(&bytes, None).unwrap().journal.len(), 1, "what did not move is not told");
+}
+
+#[test]
+fn a_state_that_does_not_follow_comes_into_a_new_image() {
+    let disk = Memory::default();
+    let mut desk = Desk::open(&disk);
+    desk.begin();
+    desk.deploy("a", "p");
+    desk.kept.clear();
+    desk.deploy_and_keep("b");
+    desk.host.run();
+    assert_eq!(disk.inner().appends, 0);
+    assert_eq!(disk.inner().commits, 2);
+    assert_eq!(desk.stands(), (at(3), "ab".into()));
+}
+
+#[test]
+fn a_state_anew_while_it_packs_is_what_stands_in_the_end() {
+    let disk = Memory::default();
+    let mut desk = Desk::open(&disk);
+    desk.begin();
+    let (open, gate) = async_channel::unbounded();
+    disk.inner().gate = Some(gate);
+    for id in ["a", "b", "c"] {
+        desk.deploy(id, "p");
+        desk.kept.push(Kept::Anew);
+        desk.keep();
+        desk.host.run();
+        desk.deploy_and_keep(&id.repeat(2));
+    }
+    (0..50).for_each(|_| open.try_send(()).unwrap());
+    desk.host.run();
+    assert_eq!(desk.stands(), (desk.head.position(), "aaabbbccc".into()));
 }
 
 #[test]
