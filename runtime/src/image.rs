@@ -51,6 +51,7 @@
 //! or a rest of zeros. Everything else that does not fit is damage, and the file is set aside.
 
 mod disk;
+mod encode;
 mod error;
 mod file;
 mod format;

@@ -296,7 +296,7 @@ impl World {
         assert!(held.position >= host.stood, "it went back to {}", held.position);
         host.stood = held.position;
         // Now and then it reaches the disk.
-        if self.random.next() % 4 == 0 {
+        if self.random.next().is_multiple_of(4) {
             host.image = Some((held.clone(), host.own.clone()));
         }
         for (id, (value, gone)) in &mut host.newest {

@@ -1,4 +1,4 @@
-//! The bytes of an image, as `image.rs` describes them: frames made, and a whole file checked.
+//! The bytes of an image, as `image.rs` describes them, checked. `encode` makes them.
 //!
 //! [`decode`] takes any bytes. It never panics, and holds no more than a few words for each frame
 //! that is really there.
@@ -8,7 +8,7 @@ use std::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher13};
 use zonesync_core::digest::{DigestKey, Fingerprint};
 use zonesync_core::entity::Kind;
-use zonesync_core::format::bytes::{Reader, Writer};
+use zonesync_core::format::bytes::Reader;
 use zonesync_core::format::chunk::{Chunk, SnapshotHash};
 use zonesync_core::format::{Batch, DecodeError, Filter, Head};
 use zonesync_core::id::{EntityKey, Position, ZoneName};
@@ -19,18 +19,18 @@ use super::ImageError;
 /// The newest format that this version reads, and the one that it writes.
 pub const FORMAT: u16 = 1;
 
-const MAGIC: [u8; 16] = *b"zonesync image\n\0";
-const PROLOGUE_LEN: usize = 16 + 2 + 16 + 8;
-const FRAME_HEAD_LEN: usize = 1 + 4 + 4;
-const FRAME_SUM_LEN: usize = 8;
+pub(super) const MAGIC: [u8; 16] = *b"zonesync image\n\0";
+pub(super) const PROLOGUE_LEN: usize = 16 + 2 + 16 + 8;
+pub(super) const FRAME_HEAD_LEN: usize = 1 + 4 + 4;
+pub(super) const FRAME_SUM_LEN: usize = 8;
 
 /// The largest body that any writer makes: a chunk or batch of one entity takes 16 MiB and a little.
-const BODY_MAX: usize = 64 << 20;
+pub(super) const BODY_MAX: usize = 64 << 20;
 
-const IDENTITY: u8 = b'I';
-const CHUNK: u8 = b'C';
-const SEALED: u8 = b'S';
-const JOURNAL: u8 = b'J';
+pub(super) const IDENTITY: u8 = b'I';
+pub(super) const CHUNK: u8 = b'C';
+pub(super) const SEALED: u8 = b'S';
+pub(super) const JOURNAL: u8 = b'J';
 
 /// Whose image it is. A node takes none but its own.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    fn mark(&self, seed: u128) -> u128 {
+    pub(super) fn mark(&self, seed: u128) -> u128 {
         let key = EntityKey::new(Kind::API, "zonesync image");
         self.digest_key.version(key, &seed.to_le_bytes()).0
     }
@@ -61,8 +61,8 @@ pub struct Image<'a> {
     pub sealed: Head,
     /// The snapshot.
     pub chunks: Vec<Chunk<'a>>,
-    /// What came after it.
-    pub journal: Vec<Record<'a>>,
+    /// What came after it, as bytes: decoded, a small record takes a hundred times its room.
+    journal: Vec<&'a [u8]>,
     /// When its state was last known to be the zone's newest.
     pub at: WallTime,
     /// Where the snapshot ends and the journal begins.
@@ -75,9 +75,22 @@ pub struct Image<'a> {
 #[derive(Clone, Debug)]
 pub enum Record<'a> {
     /// A batch that was applied.
-    Batch(Batch<'a>),
+    Batch(Box<Batch<'a>>),
     /// Where the state stands, and what belongs to it; no entity changed.
     Mark(Box<Head>),
+}
+
+impl<'a> Image<'a> {
+    /// Goes through what came after the snapshot.
+    pub fn journal(&self) -> impl Iterator<Item = Record<'a>> + '_ {
+        // Checked before; were it not, the journal would end here.
+        self.journal.iter().map_while(|record| read_record(record).ok())
+    }
+
+    /// Counts the records of the journal.
+    pub fn journal_len(&self) -> usize {
+        self.journal.len()
+    }
 }
 
 /// Checks an image. With `own` it must be of that zone, digest key and filter.
@@ -200,10 +213,11 @@ fn read_journal<'a>(image: &mut Image<'a>, mut frames: Frames<'a>) -> Result<(),
             let record = reader.u32("length of a record").and_then(|length| {
                 reader.take(usize::try_from(length).unwrap_or(usize::MAX), "record")
             });
-            let record = record.and_then(read_record).map_err(|e| ImageError::record(at, e))?;
+            let bytes = record.map_err(|e| ImageError::record(at, e))?;
+            let record = read_record(bytes).map_err(|e| ImageError::record(at, e))?;
             state = follow(state, &record)
                 .ok_or_else(|| ImageError::damaged(at, "this does not follow what is before it"))?;
-            image.journal.push(record);
+            image.journal.push(bytes);
         }
         image.end = frames.at;
     }
@@ -213,7 +227,7 @@ fn read_journal<'a>(image: &mut Image<'a>, mut frames: Frames<'a>) -> Result<(),
 fn read_record(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
     match bytes.first() {
         Some(b'H') => Ok(Record::Mark(Box::new(Head::decode(bytes)?))),
-        _ => Ok(Record::Batch(Batch::decode(bytes)?)),
+        _ => Ok(Record::Batch(Box::new(Batch::decode(bytes)?))),
     }
 }
 
@@ -289,91 +303,18 @@ impl<'a> Frames<'a> {
     }
 }
 
-fn frame_sum(seed: u128, at: usize, kind: u8, body: &[u8]) -> u64 {
+pub(super) fn frame_sum(seed: u128, at: usize, kind: u8, body: &[u8]) -> u64 {
     let speaks = if kind == CHUNK { &body[body.len().saturating_sub(8)..] } else { body };
     let (at, length) = ((at as u64).to_le_bytes(), (body.len() as u32).to_le_bytes());
     low(&hash(seed, &[&at, &[kind], &length, speaks]))
 }
 
-fn hash(seed: u128, parts: &[&[u8]]) -> SipHasher13 {
+pub(super) fn hash(seed: u128, parts: &[&[u8]]) -> SipHasher13 {
     let mut hash = SipHasher13::new_with_key(&seed.to_le_bytes());
     parts.iter().for_each(|part| hash.write(part));
     hash
 }
 
-fn low(hash: &SipHasher13) -> u64 {
+pub(super) fn low(hash: &SipHasher13) -> u64 {
     hash.finish128().h1
-}
-
-/// Makes the bytes of an image, front to back.
-#[derive(Clone, Debug)]
-pub(super) struct Encoder {
-    seed: u128,
-    at: usize,
-}
-
-impl Encoder {
-    /// Begins an image. Gives its first bytes, too.
-    pub(super) fn begin(own: &Identity, seed: u128) -> (Self, Vec<u8>) {
-        let mut writer = Writer::new();
-        writer.put(&MAGIC);
-        writer.u16(FORMAT);
-        writer.u128(seed);
-        writer.u64(low(&hash(0, &[writer.bytes()])));
-        let mut encoder = Self { seed, at: PROLOGUE_LEN };
-        let mut body = Writer::new();
-        body.part(|writer| writer.put(own.zone.as_str().as_bytes()));
-        body.u128(own.mark(seed));
-        body.u128(own.filter.0);
-        let mut bytes = writer.into_bytes();
-        bytes.extend(encoder.frame(IDENTITY, body.bytes()));
-        (encoder, bytes)
-    }
-
-    /// Goes on with an image that was read.
-    pub(super) fn resume(image: &Image<'_>) -> Self {
-        Self { seed: image.seed, at: image.end }
-    }
-
-    /// Gives the length so far.
-    pub(super) fn len(&self) -> usize {
-        self.at
-    }
-
-    pub(super) fn chunk(&mut self, record: &[u8]) -> Vec<u8> {
-        self.frame(CHUNK, record)
-    }
-
-    pub(super) fn sealed(&mut self, at: WallTime, head: &Head) -> Vec<u8> {
-        let mut body = Writer::new();
-        body.i64(at.as_millis());
-        body.put(&head.encode());
-        self.frame(SEALED, body.bytes())
-    }
-
-    /// Makes a journal frame of records.
-    pub(super) fn journal<'a>(
-        &mut self,
-        at: WallTime,
-        records: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Vec<u8> {
-        let mut body = Writer::new();
-        body.i64(at.as_millis());
-        records.into_iter().for_each(|record| body.part(|writer| writer.put(record)));
-        self.frame(JOURNAL, body.bytes())
-    }
-
-    pub(super) fn frame(&mut self, kind: u8, body: &[u8]) -> Vec<u8> {
-        assert!(body.len() <= BODY_MAX, "a frame has a bounded body");
-        let length = (body.len() as u32).to_le_bytes();
-        let at = (self.at as u64).to_le_bytes();
-        let mut writer = Writer::with_capacity(FRAME_HEAD_LEN + body.len() + FRAME_SUM_LEN);
-        writer.u8(kind);
-        writer.put(&length);
-        writer.u32(low(&hash(self.seed, &[&at, &[kind], &length])) as u32);
-        writer.put(body);
-        writer.u64(frame_sum(self.seed, self.at, kind, body));
-        self.at += writer.bytes().len();
-        writer.into_bytes()
-    }
 }

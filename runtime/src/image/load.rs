@@ -7,7 +7,8 @@ use zonesync_core::format::chunk::Chunk;
 use zonesync_core::id::{EntityKey, Position};
 use zonesync_core::time::WallTime;
 
-use super::format::{Encoder, Identity, Image, Record, decode};
+use super::encode::Encoder;
+use super::format::{Identity, Image, Record, decode};
 use super::{Disk, ImageError};
 use crate::state::Writer;
 
@@ -60,7 +61,7 @@ pub(super) fn fill(image: &Image<'_>, writer: &mut Writer) -> Result<Head, Image
     if *writer.view().digest() != head.digest {
         return Err(ImageError::Digest);
     }
-    for record in &image.journal {
+    for record in image.journal() {
         match record {
             Record::Batch(batch) => {
                 let meta = batch.meta();
@@ -76,7 +77,7 @@ pub(super) fn fill(image: &Image<'_>, writer: &mut Writer) -> Result<Head, Image
             }
             Record::Mark(mark) => {
                 // Its digest has the right fingerprint, but it is the entities that count.
-                head = Head { digest: head.digest, snapshot: None, ..Head::clone(mark) };
+                head = Head { digest: head.digest, snapshot: None, ..*mark };
                 writer.move_to(head.position());
             }
         }

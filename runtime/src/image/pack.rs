@@ -8,7 +8,8 @@ use zonesync_core::id::EntityKey;
 use zonesync_core::time::WallTime;
 
 use super::Disk;
-use super::format::{Encoder, Identity};
+use super::encode::Encoder;
+use super::format::Identity;
 use crate::state::View;
 
 /// Writes an image of `view` and lets it stand. `head` is what the zone announced for it, `at` when

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use zonesync_core::time::Duration;
 
 use super::Disk;
-use super::format::{Encoder, Identity};
+use super::encode::Encoder;
+use super::format::Identity;
 use super::load::{Loaded, Stands};
 use super::pack::Packing;
 use super::queue::{Entry, Job, Next, Queue};

@@ -15,7 +15,8 @@ use zonesync_core::id::{EntityKey, Epoch, Position, Sequence, Term, TermId};
 use zonesync_core::removal::GuardData;
 use zonesync_core::time::WallTime;
 
-use super::format::{Encoder, Identity};
+use super::encode::Encoder;
+use super::format::Identity;
 
 pub(super) fn own() -> Identity {
     let digest_key = DigestKey([3; 16]);

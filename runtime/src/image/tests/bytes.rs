@@ -26,7 +26,7 @@ fn an_image_gives_back_what_was_put_into_it() {
     let maker = Maker::whole(&own());
     assert_eq!(read(&maker.bytes).unwrap(), (at(3), ids("ac")));
     let image = decode(&maker.bytes, Some(&own())).unwrap();
-    assert_eq!((image.zone, image.journal.len()), ("harbour", 2));
+    assert_eq!((image.zone, image.journal_len()), ("harbour", 2));
     assert_eq!(image.end, maker.bytes.len());
     assert!(image.at > WallTime::from_millis(2000), "it is as old as its newest frame");
 }

@@ -167,7 +167,7 @@ fn what_moves_without_a_batch_is_told_too() {
     assert_eq!(desk.head.position(), at(9));
     assert_eq!(desk.head.source.newest(Kind::API), Some(WallTime::from_millis(44)));
     let bytes = disk.inner().stands.clone().unwrap();
-    assert_eq!(decode(&bytes, None).unwrap().journal.len(), 1, "what did not move is not told");
+    assert_eq!(decode(&bytes, None).unwrap().journal_len(), 1, "what did not move is not told");
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_bad_image_is_set_aside_and_never_written_over() {
     assert!(desk.error().unwrap().contains("no image"));
     assert_eq!(desk.state.position(), Position::START);
     desk.begin();
-    assert_eq!(disk.inner().aside, [bad.clone()]);
+    assert_eq!(disk.inner().aside, std::slice::from_ref(&bad));
     assert_eq!(desk.stands().0, at(1));
 
     disk.inner().stands = Some(bad.clone());
