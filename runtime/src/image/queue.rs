@@ -120,8 +120,9 @@ impl Queue {
         waiting.items.push_back(Item::Entry(entry));
         if waiting.bytes > BYTES_MAX {
             tracing::warn!("image: the disk is slower than the zone; a snapshot is due");
-            waiting.lose();
-            waiting.wanted = true;
+            waiting.items.clear();
+            waiting.bytes = 0;
+            (waiting.lost, waiting.wanted) = (true, true);
         }
         drop(waiting);
         self.ring();
@@ -157,21 +158,6 @@ impl Queue {
         let mut waiting = self.lock();
         let queued = waiting.items.iter().any(|item| matches!(item, Item::Snapshot(_)));
         waiting.wanted |= !queued;
-    }
-
-    /// Leaves out everything up to the next snapshot that waits, or that is still to come.
-    pub(super) fn lose(&self) {
-        let mut waiting = self.lock();
-        match waiting.items.iter().position(|item| matches!(item, Item::Snapshot(_))) {
-            Some(at) => {
-                let gone = waiting.items.drain(..at).collect::<Vec<_>>();
-                waiting.bytes -= gone.iter().map(weight).sum::<usize>();
-                if let Some(Item::Snapshot(job)) = waiting.items.front_mut() {
-                    job.continues = false;
-                }
-            }
-            None => waiting.lose(),
-        }
     }
 
     /// Takes records that wait before the next snapshot: as many as make one frame.
@@ -248,14 +234,6 @@ impl Queue {
     pub(super) fn cut(&self) {
         self.lock().end = End::Now;
         self.ring();
-    }
-}
-
-impl Waiting {
-    fn lose(&mut self) {
-        self.items.clear();
-        self.bytes = 0;
-        self.lost = true;
     }
 }
 

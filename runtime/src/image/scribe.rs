@@ -97,8 +97,8 @@ impl Scribe {
             };
             if let Err(error) = written {
                 self.tell(&error);
+                // What waits is left out from here on, up to the next snapshot.
                 self.stands = None;
-                self.queue.lose();
                 let (rest, ended) = (self.runtime.sleep(RETRY), self.queue.ended());
                 futures_lite::future::or(rest, ended).await;
                 self.queue.want();
@@ -112,7 +112,7 @@ impl Scribe {
         self.post(|image| image.error = Some(error.to_string()));
     }
 
-    /// Adds records to the image that stands, as one frame.
+    /// Adds records to the image that stands, as one frame. Where none does, they are left out.
     async fn append(&mut self, group: &[Entry]) -> io::Result<()> {
         let (Some(stands), Some(last)) = (&mut self.stands, group.last()) else { return Ok(()) };
         let at = stands.encoder.len();

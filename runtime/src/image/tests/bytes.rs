@@ -104,6 +104,12 @@ fn a_frame_counts_only_at_its_place_and_in_its_image() {
     let mut twice = maker.bytes.clone();
     twice.extend_from_slice(&maker.bytes[start..]);
     assert!(matches!(decode(&twice, None), Err(ImageError::Damaged { .. })));
+    // Twice a frame that would follow from anything.
+    let mut empty = Maker::snapshot(&own());
+    empty.journal(&[]);
+    let frame = empty.bytes[start..].to_vec();
+    empty.bytes.extend(frame);
+    assert!(matches!(decode(&empty.bytes, None), Err(ImageError::Damaged { .. })));
     // The journal of an image with another seed.
     let (_, other) = Encoder::begin(&own(), 78);
     let mut mixed = other;
