@@ -10,9 +10,11 @@
 //! published. Every step says which of them it means.
 //!
 //! - [`follow`](self) of a secondary: read, apply, load, raise.
+//! - `image`: what a node held before it was started again.
 //! - reign of a primary: take over, open, read the repository, publish, snapshot, settle.
 
 mod follow;
+mod image;
 mod reign;
 mod report;
 mod takeover;
@@ -50,6 +52,9 @@ pub struct Config {
     pub filter: Filter,
     /// A log of fewer bytes than this needs no new snapshot.
     pub log_min: u64,
+    /// Whether a state that may not be the zone's makes the node ready, marked stale: an image, or a
+    /// head with open claims.
+    pub stale_ready: bool,
 }
 
 /// A state that a node holds, as far as the rules need to know it.
@@ -95,6 +100,9 @@ pub enum Step {
         /// The snapshot to begin with.
         snapshot: Snapshot,
     },
+    /// Empty the own state: it came from an image that must not be published. Answer:
+    /// [`Node::handle_forgotten`].
+    Forget,
     /// Turn the own state into the staged one, removals included. Answer:
     /// [`Node::handle_installed`].
     Install,
@@ -228,6 +236,8 @@ pub struct Node {
     config: Config,
     elector: Elector,
     held: Option<Held>,
+    /// What is held came from an image, and no head has confirmed it.
+    image: Option<image::Image>,
     staged: Option<Held>,
     head: Option<Head>,
     reign: Option<Reign>,
@@ -264,6 +274,7 @@ impl Node {
             config,
             elector,
             held: None,
+            image: None,
             staged: None,
             head: None,
             reign: None,
@@ -462,6 +473,7 @@ impl Node {
     /// Takes in that a step at the lease got no answer.
     pub fn handle_lease_failure(&mut self, now: Instant) {
         self.elector.handle_failure(now);
+        self.serve_image(now);
         self.take_election_events(now);
     }
 

@@ -30,6 +30,7 @@ use zonesync_core::entity::Kind;
 use zonesync_core::id::{EntityKey, EntityKeyBuf, Position};
 use zonesync_core::time::Duration;
 
+use crate::image::Verified;
 use crate::state::{ChangeFeed, FeedError, Step};
 use crate::status::Status;
 use crate::store::Bytes;
@@ -50,6 +51,9 @@ pub trait Admin: Send + Sync + 'static {
 
     /// Starts a feed of the changes after `since`, or after now, and says where it starts.
     fn changes(&self, since: Option<Position>) -> (Position, Box<dyn Changes>);
+
+    /// Works out what the payloads of the state sum up to.
+    fn verify(&self) -> Verified;
 
     /// Lets the held removals with this token pass. Returns false if no held set has it.
     fn confirm_removal(&self, token: &str) -> bool;

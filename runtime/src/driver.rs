@@ -6,10 +6,12 @@
 //!
 //! - `watch`: what is waited for. `running`: a step in its task. `tell`: events and facts.
 //! - `step`: one step, with what it needs from `load`, `difference` and `publish`.
+//! - `image`: the state on disk.
 //! - `lease`: the steps at the lease, which wait for no other.
 
 mod difference;
 mod facts;
+mod image;
 mod lease;
 mod load;
 mod publish;
@@ -36,6 +38,7 @@ use self::running::{Ended, Running};
 use self::step::{Notes, Outcome, Tools};
 use self::watch::{Signal, Wait, Watches};
 use self::work::Work;
+use crate::image::{Identity, Keeper};
 use crate::state::Writer;
 
 /// How long a node leaves the lease to others after it was made to step down, in TTLs.
@@ -69,6 +72,8 @@ pub(crate) struct Driver {
     newest: Term,
     /// What persons have confirmed, the newest last.
     confirmed: Vec<Token>,
+    keeper: Option<Keeper>,
+    image_age_max: Duration,
     /// The reign ended while a step had the work: it is discarded when it comes back.
     discard: bool,
     stopping: bool,
@@ -90,6 +95,11 @@ impl Driver {
     pub(crate) fn new(made: Made) -> Self {
         let Made { node, name, instance, parts, writer, board, requests, incarnation } = made;
         let options = parts.options;
+        let keeper = parts.image.map(|disk| {
+            let (digest_key, filter) = (options.digest_key, options.filter);
+            let own = Identity { zone: parts.zone, digest_key, filter };
+            Keeper::new(disk, own, parts.runtime.clone(), board.clone())
+        });
         Self {
             node,
             asker: Asker { node: name, instance, ttl: options.ttl },
@@ -109,6 +119,8 @@ impl Driver {
             watches: Watches::default(),
             newest: Term::default(),
             confirmed: Vec::new(),
+            keeper,
+            image_age_max: options.image_age_max,
             discard: false,
             stopping: false,
         }
@@ -116,6 +128,7 @@ impl Driver {
 
     /// Drives the node until it is stopped. A panic in a step stops it, too.
     pub(crate) async fn run(mut self) {
+        self.begin_with_image().await;
         loop {
             self.turn();
             if self.stopping && self.lease.is_none() && self.node.role() != Role::Primary {
@@ -124,6 +137,7 @@ impl Driver {
             let signal = self.next().await;
             self.take(signal);
         }
+        self.close_image().await;
         self.board.update(|facts| facts.stopped = true);
     }
 
@@ -136,6 +150,7 @@ impl Driver {
             self.node.stop(now);
         }
         self.tell();
+        self.keep_image();
         if self.lease.is_none()
             && let Some(command) = self.node.poll_lease()
         {
@@ -270,6 +285,7 @@ impl Driver {
                     .handle_loaded(now, loaded.as_ref().map(|(head, held)| (head, held.clone())));
             }
             Outcome::Installed => self.node.handle_installed(now),
+            Outcome::Forgotten => self.node.handle_forgotten(now),
             Outcome::Raised(epoch) => self.node.handle_raised(now, epoch),
             Outcome::Written(write) => self.node.handle_written(now, write),
             Outcome::Repository(difference) => self.node.handle_repository(now, difference),

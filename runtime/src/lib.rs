@@ -35,6 +35,7 @@ pub mod admin;
 pub mod config;
 mod driver;
 pub mod entity;
+pub mod image;
 pub mod node;
 pub mod repository;
 pub mod runtime;

@@ -12,13 +12,14 @@ use zonesync_core::format::Filter;
 use zonesync_core::id::{InstanceId, NodeId, ZoneName};
 use zonesync_core::node::{self as rules, Reason};
 use zonesync_core::removal::Token;
-use zonesync_core::time::Duration;
+use zonesync_core::time::{Duration, WallTime};
 
 use crate::driver::{Board, Driver, Made, Request};
+use crate::image::{self, Disk, Verified};
 use crate::repository::ManagementRepository;
 use crate::runtime::Runtime;
 use crate::state::State;
-use crate::status::{KindCount, QuarantinedItem, Status};
+use crate::status::{Image, KindCount, QuarantinedItem, Status};
 use crate::store::ZoneStore;
 
 /// One node of a zone, running.
@@ -32,6 +33,7 @@ pub struct ZoneSync {
     state: State,
     board: Arc<Board>,
     ttl: Duration,
+    digest_key: DigestKey,
     requests: async_channel::Sender<Request>,
     alive: async_channel::Sender<()>,
 }
@@ -49,6 +51,8 @@ pub struct Parts {
     pub store: Arc<dyn ZoneStore>,
     /// Where a primary reads; a node without one never stands.
     pub repository: Option<Arc<dyn ManagementRepository>>,
+    /// Where it keeps its local image, if it keeps one. No other node may use it.
+    pub image: Option<Arc<dyn Disk>>,
     /// Times and limits.
     pub options: Options,
 }
@@ -72,6 +76,11 @@ pub struct Options {
     pub digest_key: DigestKey,
     /// A log of fewer bytes than this needs no new snapshot.
     pub log_min: u64,
+    /// Whether a state that may not be the zone's makes the node ready, marked stale: its image, or
+    /// a head with open claims.
+    pub stale_ready: bool,
+    /// How old an image may be that does so.
+    pub image_age_max: Duration,
 }
 
 impl Default for Options {
@@ -85,6 +94,8 @@ impl Default for Options {
             filter: Filter::default(),
             digest_key: DigestKey::default(),
             log_min: 1 << 20,
+            stale_ready: true,
+            image_age_max: Duration::from_secs(24 * 3600),
         }
     }
 }
@@ -104,6 +115,7 @@ impl ZoneSync {
             full_read: options.full_read,
             filter: options.filter,
             log_min: options.log_min,
+            stale_ready: options.stale_ready,
         };
         let (requests, received) = async_channel::bounded(64);
         let (alive, killed) = async_channel::bounded::<()>(1);
@@ -133,8 +145,8 @@ impl ZoneSync {
             }
         };
         runtime.spawn(Box::pin(task.instrument(span)));
-        let ttl = options.ttl;
-        Self { zone, node, instance, runtime, state, board, ttl, requests, alive }
+        let (ttl, digest_key) = (options.ttl, options.digest_key);
+        Self { zone, node, instance, runtime, state, board, ttl, digest_key, requests, alive }
     }
 
     /// Stops the node: releases the lease if it holds it, ends all tasks. May be called again, and
@@ -210,6 +222,11 @@ impl ZoneSync {
             held: facts.held.clone(),
             quarantined: quarantined.collect(),
             quarantined_total: facts.quarantined_total + unusable.total as u64,
+            image: facts.image.clone().map(|image| {
+                let age = |at: WallTime| self.runtime.wall_now().as_millis() - at.as_millis();
+                let age_ms = image.at.map(|at| u64::try_from(age(at)).unwrap_or(0));
+                Image { age_ms, ..image }
+            }),
             failed: facts.failed.clone(),
             counters: facts.counters,
         }
@@ -222,6 +239,12 @@ impl ZoneSync {
         };
         self.board.wait(timeout, |facts| facts.stopped || is_ready(facts))
             && is_ready(&self.board.facts())
+    }
+
+    /// Works out what the payloads of the state sum up to, beside the digest that it carries: the one
+    /// that was announced, kept up to date change by change. Takes a while for a large state.
+    pub fn verify(&self) -> Verified {
+        image::verify_state(&self.state.view(), &self.digest_key)
     }
 
     /// Lets the held removals with this token pass. Returns false if no held set has it, or if

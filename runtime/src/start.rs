@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::{Repository, Settings, Store};
+use crate::image::{Disk, FileDisk};
 use crate::node::{Parts, ZoneSync};
 use crate::repository::directory::{Directory, DirectoryOptions};
 use crate::repository::mapping::{DEFAULT_SECRET, MappingOptions, Tags};
@@ -72,6 +73,8 @@ impl ZoneSync {
                 MemoryStore::new(settings.zone.clone(), runtime.clone(), options)
             }
         };
+        let image =
+            settings.image.as_ref().map(|path| Arc::new(FileDisk::new(path)) as Arc<dyn Disk>);
         let mut options = settings.options();
         options.filter = filter;
         Ok(Self::start_with(Parts {
@@ -80,6 +83,7 @@ impl ZoneSync {
             runtime,
             store: Arc::new(store),
             repository,
+            image,
             options,
         }))
     }

@@ -50,6 +50,8 @@ pub struct Status {
     pub quarantined: Vec<QuarantinedItem>,
     /// How many there are in all.
     pub quarantined_total: u64,
+    /// The local image, if the node keeps one.
+    pub image: Option<Image>,
     /// A part of the node has failed for good; lookups go on from the last state.
     pub failed: Option<String>,
     /// Counters since the start.
@@ -80,6 +82,27 @@ pub struct Link {
     /// When it last answered, in milliseconds since 1970.
     #[serde(serialize_with = "text::wall_time")]
     pub last_answer: Option<WallTime>,
+}
+
+/// How the local image is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// Where it is.
+    pub place: String,
+    /// What is safe on the disk: the state at this position. None if no image stands.
+    #[serde(serialize_with = "text::maybe_position")]
+    pub position: Option<Position>,
+    /// When that was last known to be the zone's newest, in milliseconds since 1970.
+    #[serde(serialize_with = "text::wall_time")]
+    pub at: Option<WallTime>,
+    /// How long ago that was, in milliseconds.
+    pub age_ms: Option<u64>,
+    /// The bytes of its snapshot.
+    pub snapshot_bytes: u64,
+    /// The bytes of its journal.
+    pub journal_bytes: u64,
+    /// Why it could not be read or written last; none since the last write that went well.
+    pub error: Option<String>,
 }
 
 /// Whether a system answers.
@@ -146,6 +169,16 @@ mod text {
 
     pub(super) fn position<S: Serializer>(v: &Position, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(v)
+    }
+
+    pub(super) fn maybe_position<S: Serializer>(
+        v: &Option<Position>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        match v {
+            Some(position) => s.collect_str(position),
+            None => s.serialize_none(),
+        }
     }
 
     pub(super) fn term<S: Serializer>(v: &Term, s: S) -> Result<S::Ok, S::Error> {

@@ -15,6 +15,7 @@ use zonesync::core::election::Role;
 use zonesync::core::entity::Kind;
 use zonesync::core::id::{EntityKey, Epoch, InstanceId, Position, Sequence, Term, TermId};
 use zonesync::core::time::Duration;
+use zonesync::image::{KindCheck, Verified};
 use zonesync::runtime::{Runtime, Task};
 use zonesync::state::{FeedError, Step};
 use zonesync::status::{Counters, Held, KindCount, Link, LinkState, QuarantinedItem, Status};
@@ -75,6 +76,7 @@ impl Admin for Fake {
                 reason: "ends too early".into(),
             }],
             quarantined_total: 1,
+            image: None,
             failed: None,
             counters: Counters::default(),
         }
@@ -110,6 +112,19 @@ impl Admin for Fake {
         let content = format!(r#"{{"key":"{KEY}"}}"#).into_bytes();
         let step = Step { position: position(), changes: vec![(key, Some(content.into()))] };
         (since.unwrap_or_else(position), Box::new(Feed(Some(step))))
+    }
+
+    fn verify(&self) -> Verified {
+        let check = |kind: Kind, count| KindCheck {
+            kind: kind.to_string(),
+            count,
+            sum: format!("{:032x}", 7),
+            announced_count: 2,
+            announced_sum: format!("{:032x}", 7),
+            agrees: count == 2,
+        };
+        let kinds = vec![check(Kind::API, 2), check(Kind::API_KEY, if self.ready { 2 } else { 1 })];
+        Verified { position: position(), kinds }
     }
 
     fn confirm_removal(&self, token: &str) -> bool {
@@ -295,6 +310,31 @@ fn status_tells_all_and_its_code_tells_ready() {
     assert!(run.out.contains("not ready, for 1,500 ms: the store is empty"), "{}", run.out);
     let run = zone.ask(&["status", "--json"]);
     assert_eq!((run.code, &run.lines()[0]["reason"]), (1, &"the store is empty".into()));
+}
+
+#[test]
+fn verify_tells_each_kind_and_its_code_tells_whether_all_agree() {
+    let good = Zone::with_node(true).ask(&["verify"]);
+    assert_eq!(good.code, 0, "{}", good.err);
+    assert!(good.out.contains("all agrees with what was announced at e7-s1042"), "{}", good.out);
+    let zone = Zone::with_node(false);
+    let bad = zone.ask(&["verify"]);
+    assert_eq!(bad.code, 1);
+    assert!(bad.err.contains("1 kinds differ"), "{}", bad.err);
+    assert!(bad.out.contains("announced: 2"), "{}", bad.out);
+    let json = &zone.ask(&["verify", "--json"]).lines()[0];
+    assert_eq!(
+        (&json["kinds"][1]["agrees"], &json["kinds"][1]["count"]),
+        (&false.into(), &1.into())
+    );
+
+    let path = zone.folder.join("image");
+    let verify = || run(command().arg("verify").arg("--image").arg(&path));
+    assert_eq!(verify().code, 1, "there is none");
+    fs::write(&path, "nonsense").unwrap();
+    let nonsense = verify();
+    assert_eq!(nonsense.code, 4);
+    assert!(nonsense.err.contains("image: this is no image"), "{}", nonsense.err);
 }
 
 #[test]

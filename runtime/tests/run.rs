@@ -243,6 +243,68 @@ fn many_removals_wait_for_a_person() {
 }
 
 #[test]
+fn a_killed_node_comes_back_from_its_image_alone() {
+    let mut place = Place::new();
+    let image = place.folder.join("state");
+    let keep = format!("zonesync.image.path={}", image.display());
+    let status = |place: &Place| -> Value {
+        serde_json::from_str(&place.ask(&["status", "--json"]).out).unwrap_or_default()
+    };
+    let spawn = |command: &mut Command| command.args(["-D", &keep]).spawn().unwrap();
+    place.node = Some(spawn(place.run().env("RUST_LOG", "off")));
+    place.until("ready", || place.ask(&["status"]).code == 0);
+    assert_eq!(place.ask(&["lookup", API, "--key", KEY]).code, 0);
+    let safe = |place: &Place| {
+        let status = status(place);
+        status["image"]["position"].is_string() && status["image"]["position"] == status["position"]
+    };
+    place.until("all on the disk", || safe(&place));
+    place.edit("keys.json", |keys| {
+        let keys = keys.as_array_mut().unwrap();
+        keys.iter_mut().find(|key| key["id"] == KEY_ID).unwrap()["revoked"] = true.into();
+    });
+    place.until("revoked", || place.ask(&["lookup", API, "--key", KEY]).code == 1);
+    place.until("all on the disk again", || safe(&place));
+    let before = status(&place);
+    assert!(before["image"]["journal_bytes"].as_u64().unwrap() > 0, "{before}");
+    let shown = place.ask(&["status"]).out;
+    assert!(shown.contains("known as the newest"), "{shown}");
+
+    let mut killed = place.node.take().unwrap();
+    killed.kill().unwrap();
+    wait(&mut killed);
+    let verified = finish(command().arg("verify").arg("--image").arg(&image));
+    assert_eq!(verified.code, 0, "{}", verified.err);
+    assert!(verified.out.contains("all agrees"), "{}", verified.out);
+
+    // No repository, and the store of another process went with that.
+    let mut alone = command();
+    alone.arg("run").arg("--socket").arg(place.socket());
+    alone.args(["--zone", "harbour", "--node", "edge-1", "-D", "zonesync.store=memory"]);
+    place.node = Some(spawn(&mut alone));
+    place.until("ready", || place.ask(&["status"]).code == 0);
+    let after = status(&place);
+    assert_eq!((&after["stale"], &after["in_sync"]), (&true.into(), &false.into()));
+    assert_eq!((&after["digest"], &after["position"]), (&before["digest"], &before["position"]));
+    assert_eq!(place.ask(&["lookup", API, "--key", KEY]).code, 1, "revoked before the kill");
+    assert_eq!(place.ask(&["get", "API", API]).code, 0);
+    assert_eq!(place.ask(&["verify"]).code, 0);
+
+    // Another node finds the folder in use, and runs without.
+    let second = place.folder.join("second.sock");
+    let mut other = command();
+    other.arg("run").arg("--socket").arg(&second);
+    other.args(["--zone", "harbour", "--node", "edge-2", "-D", "zonesync.store=memory"]);
+    let mut other = spawn(&mut other);
+    let asked = || finish(command().arg("--socket").arg(&second).args(["status", "--json"]));
+    place.until("an error of the second", || asked().out.contains("another node uses"));
+    assert_eq!(asked().code, 1);
+    other.kill().unwrap();
+    wait(&mut other);
+    assert_eq!(place.terminate().code(), Some(0));
+}
+
+#[test]
 fn two_nodes_never_share_a_socket() {
     let mut place = Place::new();
     place.start();

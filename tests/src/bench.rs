@@ -77,6 +77,7 @@ impl Zone {
             runtime: Arc::new(Smol::new(2).expect("threads can be started")),
             store: Arc::new(self.store.clone()),
             repository: Some(Arc::new(self.stream.reader())),
+            image: None,
             options: self.options.clone(),
         });
         let (hooked, begun) = (Arc::clone(&self.hooked[number]), Arc::clone(&self.begun));

@@ -1,9 +1,11 @@
 //! A zone in one process: nodes over one embedded store and rows in memory.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use zonesync::image::{Disk, FileDisk};
 use zonesync::runtime::{Runtime, Smol};
 use zonesync::status::Status;
 use zonesync::store::ZoneStore;
@@ -12,7 +14,7 @@ use zonesync::{Options, Parts, ZoneSync};
 use zonesync_core::election::Role;
 use zonesync_core::id::Position;
 
-use crate::faults::Faulty;
+use crate::faults::{Faults, Faulty};
 use crate::rows::{Rows, apis, subscriptions};
 
 /// The lease of the tests: short, yet long beside what a busy machine takes from a thread.
@@ -37,6 +39,8 @@ pub struct Zone {
     pub nodes: BTreeMap<String, Member>,
     /// What nodes are started with.
     pub options: Options,
+    /// Where nodes keep their images, each in a folder of its own; none keeps any if not given.
+    pub images: Option<PathBuf>,
     /// No node may be ready with fewer entities.
     pub least: u64,
 }
@@ -65,8 +69,10 @@ impl Member {
         let mut seen = self.seen.lock().expect("no test panics in here");
         assert!(status.ready || !seen.ready, "ready was taken back: {status:#?}");
         assert!(!status.ready || count >= least, "ready with {count} of {least}: {status:#?}");
+        // One that was never ready may forget its image.
+        let forgot = !status.ready && status.position == Position::START;
         assert!(
-            status.position.term.epoch >= seen.position.term.epoch,
+            forgot || status.position.term.epoch >= seen.position.term.epoch,
             "the node went back from {}: {status:#?}",
             seen.position,
         );
@@ -88,7 +94,15 @@ impl Zone {
         let poll = Duration::from_millis(100);
         let options = Options { ttl: TTL, poll, ..Options::default() };
         let least = rows.count() as u64;
-        Self { name: name.into(), rows, store, nodes: BTreeMap::new(), options, least }
+        Self {
+            name: name.into(),
+            rows,
+            store,
+            nodes: BTreeMap::new(),
+            options,
+            images: None,
+            least,
+        }
     }
 
     /// Starts a node as the others are.
@@ -123,14 +137,34 @@ impl Zone {
 
     /// Starts a node on a host of its own, with options of its own.
     pub fn start_on(&mut self, name: &str, runtime: Arc<dyn Runtime>, options: Options) -> &Member {
+        self.start_over(name, runtime, options, |_| {})
+    }
+
+    /// Starts a node whose connection to the store is spoiled from the start.
+    pub fn start_spoiled(&mut self, name: &str, spoil: impl FnOnce(&mut Faults)) -> &Member {
+        let options = self.options.clone();
+        let runtime = Arc::new(Smol::new(2).expect("threads can be started"));
+        self.start_over(name, runtime, options, spoil)
+    }
+
+    fn start_over(
+        &mut self,
+        name: &str,
+        runtime: Arc<dyn Runtime>,
+        options: Options,
+        spoil: impl FnOnce(&mut Faults),
+    ) -> &Member {
         let seed = name.bytes().fold(1, |seed, byte| seed * 31 + u64::from(byte));
         let link = Faulty::new(Arc::new(self.store.clone()), seed);
+        link.tell(spoil);
+        let image = self.images.as_ref().map(|images| images.join(name));
         let node = ZoneSync::start_with(Parts {
             zone: self.name.parse().expect("a zone's name"),
             node: name.parse().expect("a node's name"),
             runtime,
             store: Arc::new(link.clone()) as Arc<dyn ZoneStore>,
             repository: Some(Arc::new(self.rows.source())),
+            image: image.map(|folder| Arc::new(FileDisk::new(folder)) as Arc<dyn Disk>),
             options,
         });
         let member = Member { node, link, seen: Mutex::default() };

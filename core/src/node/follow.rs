@@ -48,6 +48,7 @@ impl Node {
         let Some(head) = self.head.clone() else {
             let reason = if self.held.is_some() { Reason::Claimed } else { Reason::StoreEmpty };
             self.report.out_of_sync(now, reason);
+            self.serve_image(now);
             self.rest(now);
             return;
         };
@@ -67,6 +68,9 @@ impl Node {
         let standing = history::standing(held.position, &head.list, &head.claims);
         if standing != Standing::Lost {
             self.raised = None;
+        }
+        if matches!(standing, Standing::Claimed | Standing::Lost) {
+            self.serve_image(now);
         }
         match standing {
             Standing::Covered if held.position == head.position() => {
@@ -115,12 +119,16 @@ impl Node {
             self.report.stale = stale;
         }
         if complete {
-            self.become_ready(position);
+            self.confirm_image();
+            if !unreconciled || self.config.stale_ready {
+                self.become_ready(position);
+            }
         }
         self.rest(now);
     }
 
     pub(super) fn become_ready(&mut self, position: Position) {
+        self.confirm_image();
         if !self.report.ready {
             self.report.ready = true;
             self.push_event(Event::Ready(position));
@@ -273,6 +281,7 @@ impl Node {
     pub fn handle_step_failure(&mut self, now: Instant) {
         self.finish();
         self.report.out_of_sync(now, Reason::StoreDown);
+        self.serve_image(now);
         self.staged = None;
         if bugs::planted(Bug::ReadyTakenBack) {
             self.report.ready = false;

@@ -17,6 +17,8 @@ pub enum Event {
     Opened(Position),
     /// This node holds a complete announced state, for the first time since it started.
     Ready(Position),
+    /// This node serves what its image holds, for the zone's state cannot be had.
+    ReadyByImage(Position),
     /// The state did not follow from the log: a snapshot is loaded.
     Healing(Position),
     /// The store lost this position, and was told so.

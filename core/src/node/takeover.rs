@@ -14,6 +14,9 @@ impl Node {
         let head = self.head.clone();
         let complete = head.as_ref().filter(|h| h.is_complete());
         let plan = self.plan(complete);
+        if self.forgets_image(now, plan) {
+            return;
+        }
         let Some(reign) = &mut self.reign else { return };
         reign.plan = plan;
         let at = head.as_ref().map_or(Position::START, Head::position);

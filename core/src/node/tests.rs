@@ -5,6 +5,7 @@
 
 mod alone;
 mod host;
+mod image;
 mod rules;
 mod store;
 mod takeovers;
@@ -134,7 +135,10 @@ impl World {
                         self.late.push((due, self.hosts[number].master, ask));
                     }
                 }
-                self.hosts[number] = self.start(number);
+                // Every other one finds its image, which may be too old to be served.
+                let image = self.hosts[number].image.take().filter(|_| self.pick(2) == 0);
+                let fresh_for = self.millis(2).max(self.millis(2)) * 10_000;
+                self.hosts[number] = self.start(number).with_image(self.now, image, fresh_for);
             }
             17..=20 => self.hosts[number].paused_until = self.now + self.millis(3000),
             21..=24 => self.hosts[number].cut_until = self.now + self.millis(3000),
@@ -291,6 +295,10 @@ impl World {
         }
         assert!(held.position >= host.stood, "it went back to {}", held.position);
         host.stood = held.position;
+        // Now and then it reaches the disk.
+        if self.random.next().is_multiple_of(4) {
+            host.image = Some((held.clone(), host.own.clone()));
+        }
         for (id, (value, gone)) in &mut host.newest {
             match host.own.get(id) {
                 Some(now) => assert!(now > value || (now == value && !*gone), "{id} is back"),

@@ -18,6 +18,7 @@ use super::protocol::{Action, Answer, EntityText, ErrorCode, PAGE_MAX, Request};
 use super::protocol::{parse_position, position_text};
 use super::server::Limits;
 use super::{Admin, Changes, Get, Item, Page, label};
+use crate::image::Verified;
 use crate::runtime::Runtime;
 use crate::state::{FeedError, Step};
 
@@ -291,6 +292,10 @@ fn reply(node: &dyn Admin, request: Request) -> Reply {
             };
             let (start, feed) = node.changes(since);
             return Reply::Watch { start: position_text(start), feed, payload };
+        }
+        Request::Verify => {
+            let Verified { position, kinds } = node.verify();
+            vec![Answer::Verified { position: position_text(position), kinds }]
         }
         Request::ConfirmRemoval { token } => {
             vec![Answer::Done { done: node.confirm_removal(&token) }]

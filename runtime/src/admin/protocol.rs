@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use zonesync_core::id::{EntityKey, Epoch, Position, Sequence, Term, TermId};
 
 use super::Item;
+use crate::image::KindCheck;
 
 /// The most bytes of one request, its newline included: 64 KiB.
 pub const REQUEST_MAX: usize = 64 << 10;
@@ -86,6 +87,8 @@ pub enum Request {
         #[serde(default)]
         payload: bool,
     },
+    /// Do the payloads sum up to the digest that was announced? Answered by [`Answer::Verified`].
+    Verify,
     /// Let held removals pass. Answered by [`Answer::Done`].
     ConfirmRemoval {
         /// The token that the status shows with them.
@@ -177,6 +180,13 @@ pub enum Answer {
         /// The entity it happened to.
         #[serde(flatten)]
         entity: EntityText,
+    },
+    /// What the payloads sum up to, kind by kind.
+    Verified {
+        /// The position of the state.
+        position: String,
+        /// The kinds that are held or were announced.
+        kinds: Vec<KindCheck>,
     },
     /// A wish was carried out, or there was nothing to carry out.
     Done {

@@ -15,6 +15,7 @@ use zonesync_core::time::Duration;
 
 use super::server::{Limits, serve_within};
 use super::*;
+use crate::image::KindCheck;
 use crate::runtime::{Runtime, Task};
 use crate::state::{FeedError, Step};
 use crate::status::Status;
@@ -81,6 +82,19 @@ impl Admin for Fake {
         let start = since.unwrap_or(position(3));
         let feed = Feed { steps, start, stopped: self.stopped.load(Ordering::Relaxed) };
         (start, Box::new(feed))
+    }
+
+    fn verify(&self) -> Verified {
+        let check = |kind: Kind, count| KindCheck {
+            kind: kind.to_string(),
+            count,
+            sum: format!("{:032x}", 7),
+            announced_count: 2,
+            announced_sum: format!("{:032x}", 7),
+            agrees: count == 2,
+        };
+        let kinds = vec![check(Kind::API, 2), check(Kind::API_KEY, 2)];
+        Verified { position: position(3), kinds }
     }
 
     fn confirm_removal(&self, token: &str) -> bool {

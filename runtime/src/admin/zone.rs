@@ -6,6 +6,7 @@ use zonesync_core::entity::Kind;
 use zonesync_core::id::{EntityKey, Position};
 
 use super::{Admin, Changes, Credential, Get, Item, Looked, Match, Page};
+use crate::image::Verified;
 use crate::node::ZoneSync;
 use crate::runtime::wall_now;
 use crate::state::View;
@@ -62,6 +63,10 @@ impl Admin for ZoneSync {
         // Start at a position that we know: a change in between is then told, not lost.
         let start = since.unwrap_or_else(|| self.state().position());
         (start, Box::new(self.state().changes(Some(start))))
+    }
+
+    fn verify(&self) -> Verified {
+        ZoneSync::verify(self)
     }
 
     fn confirm_removal(&self, token: &str) -> bool {

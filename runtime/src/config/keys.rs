@@ -149,6 +149,24 @@ pub const KEYS: &[Key] = &[
         "How often a primary reads the whole repository: 1s to 7d.",
     ),
     key(
+        "zonesync.image.max-age",
+        Kind::Duration,
+        "24h",
+        "How old an image may be to make the node ready by itself: 1s to 365d.",
+    ),
+    key(
+        "zonesync.image.path",
+        Kind::Path,
+        "",
+        "A folder for this node alone, where it keeps an image of its state to start from.",
+    ),
+    key(
+        "zonesync.image.ready",
+        Kind::Bool,
+        "true",
+        "Whether the image, or a zone with open claims, makes a node ready, marked stale.",
+    ),
+    key(
         "zonesync.layout",
         Kind::Choice(&["native", "gravitee"]),
         "native",

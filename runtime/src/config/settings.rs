@@ -38,6 +38,12 @@ pub struct Settings {
     pub full_read: Duration,
     /// How many changes the feed remembers.
     pub feed_max: usize,
+    /// The folder of the local image, if one is kept.
+    pub image: Option<PathBuf>,
+    /// Whether a state that may not be the zone's makes the node ready, marked stale.
+    pub image_ready: bool,
+    /// How old an image may be that does so.
+    pub image_age_max: Duration,
     /// The cluster id of the stock gateways, verbatim.
     pub cluster_id: Option<String>,
     /// The socket on which the command line asks this node.
@@ -59,6 +65,8 @@ impl Settings {
             full_read: self.full_read,
             candidate: self.election == ElectionSource::Lease && self.repository.is_some(),
             feed_max: self.feed_max,
+            stale_ready: self.image_ready,
+            image_age_max: self.image_age_max,
             ..Options::default()
         }
     }
@@ -169,6 +177,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Settings {
         repository_pause: read_pause(reader),
         full_read: reader.duration("zonesync.full-read", 1_000, 7 * 86_400_000),
         feed_max: reader.count("zonesync.feed.max", 1, 100_000_000) as usize,
+        image: reader.text("zonesync.image.path").map(|value| PathBuf::from(value.text)),
+        image_ready: reader.bool("zonesync.image.ready"),
+        image_age_max: reader.duration("zonesync.image.max-age", 1_000, 365 * 86_400_000),
         cluster_id: reader.text("zonesync.cluster-id").map(|value| value.text),
         admin_socket: read_socket(reader, &zone, &node),
         decrypt_properties,

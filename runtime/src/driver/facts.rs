@@ -10,7 +10,7 @@ use zonesync_core::removal::{GuardData, Token};
 use zonesync_core::time::{Duration, Instant, WallTime};
 
 use super::step::Notes;
-use crate::status::{Counters, Held, Link, LinkState, QuarantinedItem};
+use crate::status::{Counters, Held, Image, Link, LinkState, QuarantinedItem};
 
 /// What the last turn of the driver left.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub(crate) struct Facts {
     pub(crate) held: Vec<Held>,
     pub(crate) quarantined: Vec<QuarantinedItem>,
     pub(crate) quarantined_total: u64,
+    pub(crate) image: Option<Image>,
     pub(crate) failed: Option<String>,
     pub(crate) stopped: bool,
     pub(crate) counters: Counters,
@@ -53,6 +54,7 @@ impl Board {
             held: Vec::new(),
             quarantined: Vec::new(),
             quarantined_total: 0,
+            image: None,
             failed: None,
             stopped: false,
             counters: Counters::default(),

@@ -12,6 +12,7 @@ use zonesync_core::id::{EntityKey, Position};
 use zonesync_core::node::Held;
 
 use super::work::{Staged, Work, change};
+use crate::image::Kept;
 use crate::state::View;
 use crate::store::{StoreError, ZoneStore};
 
@@ -68,6 +69,7 @@ pub(super) fn apply(
             Err(error) => return (applied, held, Some(error)),
         };
         let (position, bytes) = (entry.meta.position, entry.bytes.len());
+        work.kept.push(Kept::Batch(entry.meta, entry.bytes.clone()));
         tracing::debug!(%position, changes, bytes, "apply: entry");
         applied += 1;
     }
@@ -194,6 +196,7 @@ pub(super) async fn load(
                 source: head.source,
             };
             work.seen = Some((head.position(), head.guard.clone()));
+            work.zone = Some((head.incarnation, head.filter));
             staged.source = head.source;
             work.staged = Some(staged);
             return Ok((Head::clone(&head), held));
@@ -225,8 +228,20 @@ pub(super) fn install(work: &mut Work) -> Result<(), LoadError> {
     }
     let (position, changes_count) = (staged.position, changes.len());
     work.writer.apply(position, &mut changes.into_iter());
+    work.kept.push(Kept::Anew);
     tracing::info!(%position, changes = changes_count, "heal: snapshot installed");
     Ok(())
+}
+
+/// Empties the own state as one step.
+pub(super) fn forget(work: &mut Work) {
+    let view = work.writer.view();
+    let hash = work.key;
+    let mut changes =
+        view.sorted().filter_map(|(key, payload)| change(&hash, key, Some(payload), None));
+    work.writer.apply(Position::START, &mut changes);
+    work.guard = Default::default();
+    tracing::info!("image: forgotten, since it may not be published");
 }
 
 /// An entity of a sorted state, for the merge.

@@ -15,6 +15,7 @@ use zonesync_core::node::{Base, Held, Settled, Write};
 use super::load::held_of;
 use super::work::{InFlight, Work, change};
 use crate::entity::Entity;
+use crate::image::Kept;
 use crate::store::{CommitSnapshot, Entry, HeadUpdate, Publish, StoreError, Written, ZoneStore};
 
 /// What the store made of a write, as the rules see it.
@@ -90,7 +91,7 @@ pub(super) async fn next_batch(
     let bytes = request.entry.bytes.len() as u64;
     let after = sent.after.clone();
     if bugs::planted(Bug::AppliesBeforeAcknowledgement) {
-        apply(work, &request.entry.bytes, position, base);
+        apply(work, &request.entry, position, base);
     }
     let written = store.publish(request).await;
     let applies = match written {
@@ -100,7 +101,7 @@ pub(super) async fn next_batch(
     };
     if applies {
         let Some(sent) = work.in_flight.take() else { unreachable!("it was just sent") };
-        apply(work, &sent.request.entry.bytes, position, base);
+        apply(work, &sent.request.entry, position, base);
         work.pending.drain(..sent.changes);
         tracing::debug!(%position, changes = sent.changes, bytes, "publish: batch");
     }
@@ -154,14 +155,17 @@ fn build(
     InFlight { request: Publish { term, entry: Entry { meta, bytes }, update }, changes, after }
 }
 
-fn apply(work: &mut Work, record: &[u8], position: Position, base: Base) {
-    let batch = match Batch::decode(record) {
+fn apply(work: &mut Work, entry: &Entry, position: Position, base: Base) {
+    let batch = match Batch::decode(&entry.bytes) {
         Ok(batch) => batch,
         Err(error) => unreachable!("a record of our own making: {error}"),
     };
     match (base, &mut work.staged) {
         (Base::Staged, Some(staged)) => staged.apply(position, batch.changes(), &work.key),
-        _ => work.writer.apply(position, &mut batch.changes()),
+        _ => {
+            work.writer.apply(position, &mut batch.changes());
+            work.kept.push(Kept::Batch(entry.meta, entry.bytes.clone()));
+        }
     }
 }
 
@@ -241,6 +245,7 @@ pub(super) async fn snapshot(
             change(&work.key, entity.key.as_ref(), None, Some(&entity.payload))
         });
         work.writer.apply(position, &mut changes);
+        work.kept.push(Kept::Anew);
     }
     if written == Written::Done {
         let entities = work.writer.view().digest().count();

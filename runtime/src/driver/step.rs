@@ -24,6 +24,7 @@ pub(super) enum Outcome {
     Applied(u64, Option<Box<Held>>),
     Loaded(Option<Box<(Head, Held)>>),
     Installed,
+    Forgotten,
     Raised(Option<Epoch>),
     Written(Write),
     Repository(Difference),
@@ -116,6 +117,10 @@ pub(super) async fn run(
                 Outcome::Loaded(None)
             }
         },
+        Step::Forget => {
+            load::forget(work);
+            Outcome::Forgotten
+        }
         Step::Raise { seen, position } => match tools.store.raise(Raise { seen, position }).await {
             Ok(answer) => {
                 notes.store_answered = true;
@@ -183,6 +188,9 @@ async fn read(
                 work.entries.drain(..work.entries.len().saturating_sub(1));
             }
             work.seen = log.head.as_ref().map(|head| (head.position(), head.guard.clone()));
+            if let Some(head) = &log.head {
+                work.zone = Some((head.incarnation, head.filter));
+            }
             Outcome::Log(log)
         }
         Err(error) => failed(error, notes),

@@ -27,6 +27,9 @@ impl Driver {
                 }
                 Event::Opened(position) => tracing::info!(%position, "publish: reign begun"),
                 Event::Ready(position) => tracing::info!(%position, "ready"),
+                Event::ReadyByImage(position) => {
+                    tracing::warn!(%position, "ready by the local image alone; it may be stale");
+                }
                 Event::Healing(position) => {
                     tracing::info!(%position, "heal: loading a snapshot");
                     self.board.update(|facts| facts.counters.heals += 1);

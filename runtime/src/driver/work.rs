@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use zonesync_core::bugs::{self, Bug};
 use zonesync_core::digest::{Digest, DigestKey};
 use zonesync_core::entity::{Action, Change, Rank, Version};
-use zonesync_core::format::Source;
+use zonesync_core::format::{Filter, Source};
 use zonesync_core::id::{EntityKey, EntityKeyBuf, Position};
 use zonesync_core::node::{Base, Held};
 use zonesync_core::removal::{GuardData, Token};
@@ -13,6 +13,7 @@ use zonesync_core::time::WallTime;
 
 use super::quarantine::Quarantine;
 use crate::entity::Entity;
+use crate::image::Kept;
 use crate::state::{View, Writer};
 use crate::store::{Bytes, Entry, Publish};
 
@@ -44,6 +45,10 @@ pub(super) struct Work {
     /// How many first loads in a row were put off since the rows were not all there.
     pub(super) put_off: u32,
     pub(super) quarantine: Quarantine,
+    /// What became of the own state, until the image is told.
+    pub(super) kept: Vec<Kept>,
+    /// Incarnation and filter of the head that was read last.
+    pub(super) zone: Option<(u128, Filter)>,
 }
 
 /// One pending change of one entity: its new payload, or none if it goes.
@@ -84,6 +89,8 @@ impl Work {
             seen: None,
             put_off: 0,
             quarantine: Quarantine::default(),
+            kept: Vec::new(),
+            zone: None,
         }
     }
 

@@ -15,6 +15,7 @@ fn main() {
             starts: true,
             observes: number == 4,
             filtered: false,
+            keeps: true,
             ppm: 100 * number as i64,
         };
         plan.slots = (0..plan.slots.len().max(5)).map(slot).collect();

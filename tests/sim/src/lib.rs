@@ -6,11 +6,12 @@
 //!
 //! - [`plan`]: what happens, drawn or written by hand.
 //! - [`world`]: runs a plan. `executor` and `host` are its machines, `net` the way to the store,
-//!   `plane` the control plane.
+//!   `plane` the control plane, `disk` what a node's image is on.
 //! - [`watch`]: the promises, and whether they are kept.
 //! - [`many`]: many seeds at once, measured by [`cpu`]. [`tell`]: a failure in plain words, cut down by [`shrink`].
 
 pub mod cpu;
+pub mod disk;
 pub mod executor;
 pub mod host;
 pub mod many;

@@ -40,6 +40,8 @@ pub struct SlotPlan {
     pub observes: bool,
     /// Whether its filter leaves tagged rows out.
     pub filtered: bool,
+    /// Whether it keeps a local image.
+    pub keeps: bool,
     /// How many millionths its clock is fast.
     pub ppm: i64,
 }
@@ -148,6 +150,10 @@ pub enum Fault {
     CrashAndStoreClock(For, i64),
     /// All nodes die, the store is emptied, and the nodes come back one by one.
     FreshStart(For),
+    /// A node dies, and starts again with an empty disk.
+    DiskLost(Slot, For),
+    /// A node's disk fails.
+    DiskFails(Slot, For),
     /// The repository does not answer.
     RepositoryDown(For),
     /// The repository takes so long.
@@ -194,6 +200,8 @@ impl Fault {
             | Self::StoreReadOnly(time)
             | Self::StoreFlips(_, time)
             | Self::CrashAndStoreClock(time, _)
+            | Self::DiskLost(_, time)
+            | Self::DiskFails(_, time)
             | Self::RepositoryDown(time)
             | Self::RepositorySlow(_, time)
             | Self::RepositoryPartial(_, time)
@@ -251,6 +259,8 @@ impl Fault {
             Self::WallClockOfPrimary(..) => "calendar of the primary jumps",
             Self::CrashAndStoreClock(..) => "crash and store's clock jumps",
             Self::FreshStart(..) => "fresh start",
+            Self::DiskLost(..) => "disk lost",
+            Self::DiskFails(..) => "disk fails",
             Self::RepositoryDown(..) => "repository down",
             Self::RepositorySlow(..) => "repository slow",
             Self::RepositoryPartial(..) => "repository partial",

@@ -75,6 +75,8 @@ struct Inner {
     wakers: Vec<Waker>,
     /// It has left out rows that a look-up did not find either.
     has_lied: bool,
+    /// It has left out rows.
+    has_missed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +108,7 @@ impl Plane {
             random,
             wakers: Vec::new(),
             has_lied: false,
+            has_missed: false,
         })))
     }
 
@@ -185,6 +188,7 @@ impl Plane {
     pub fn behave(&self, change: impl FnOnce(&mut Manners)) {
         self.change(|inner| {
             change(&mut inner.manners);
+            inner.has_missed |= inner.manners.partial.is_some();
             inner.has_lied |= inner.manners.partial.is_some_and(|partial| !partial.finds);
         });
     }
@@ -214,6 +218,11 @@ impl Plane {
     /// Says whether reads have left out rows that a look-up did not find either.
     pub fn has_lied(&self) -> bool {
         self.lock().has_lied
+    }
+
+    /// Says whether reads have left out rows.
+    pub fn has_missed(&self) -> bool {
+        self.lock().has_missed
     }
 
     /// Looks at the truth.

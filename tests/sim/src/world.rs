@@ -8,13 +8,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use zonesync::image::Disk;
 use zonesync::runtime::Runtime;
 use zonesync::store::memory::ZoneCopy;
 use zonesync::{Options, Parts, ZoneSync};
 use zonesync_core::election::Role;
 use zonesync_core::format::Filter;
-use zonesync_core::id::EntityKeyBuf;
+use zonesync_core::id::{EntityKeyBuf, Position};
 
+use crate::disk::SimDisk;
 use crate::executor::{Executor, HostId, Time};
 use crate::host::Host;
 use crate::net::Net;
@@ -68,6 +70,9 @@ struct Slot {
     /// The node belongs to the zone: it is started again when all is mended.
     belongs: bool,
     node: Option<Node>,
+    disk: SimDisk,
+    /// What the last node of this slot had safe on its disk when it died.
+    safe: Option<Position>,
 }
 
 struct Node {
@@ -122,7 +127,14 @@ impl World {
         let watch = Arc::new(Mutex::new(Watch::new(plane.clone(), random.fork())));
         watch.lock().expect("one thread").has_filters = plan.slots.iter().any(|s| s.filtered);
         let net = Net::new(executor.clone(), random.fork(), Arc::clone(&watch));
-        let slots = plan.slots.iter().map(|plan| Slot { plan: *plan, belongs: false, node: None });
+        let slots = plan.slots.iter().map(|plan| Slot {
+            plan: *plan,
+            belongs: false,
+            node: None,
+            disk: SimDisk::new(executor.clone(), random.fork()),
+            safe: None,
+        });
+        let slots: Vec<_> = slots.collect();
         let mut world = Self {
             executor,
             random,
@@ -130,7 +142,7 @@ impl World {
             net,
             plane,
             watch,
-            slots: slots.collect(),
+            slots,
             next_host: 1,
             copies: VecDeque::new(),
             copied: 0,
@@ -269,10 +281,11 @@ impl World {
             runtime: Arc::clone(&host) as Arc<dyn Runtime>,
             store: Arc::new(link),
             repository: Some(Arc::new(self.plane.source(plan.filtered))),
+            image: plan.keeps.then(|| Arc::new(self.slots[slot].disk.clone()) as Arc<dyn Disk>),
             options,
         });
         self.note(|| format!("node {id} starts as n{slot}"));
-        let watched = Watched::new(id, &sync);
+        let watched = Watched::new(id, &sync, self.slots[slot].safe.take());
         let node = Node { id, host, sync, watched, stopping: false };
         self.slots[slot].node = Some(node);
         self.slots[slot].belongs = true;
@@ -282,7 +295,10 @@ impl World {
     fn kill(&mut self, slot: usize) {
         let Some(node) = self.slots[slot].node.take() else { return };
         self.note(|| format!("node {} dies", node.id));
+        let safe = node.sync.status().image.and_then(|image| image.position);
         self.executor.kill(node.id);
+        self.slots[slot].disk.crash();
+        self.slots[slot].safe = safe;
         // A dead node's requests are still on their way; so its wire stays for a while.
         let id = node.id;
         self.after(20 * SECOND, move |world| world.net.disconnect(id));

@@ -27,6 +27,7 @@ fn node(name: &str, store: &MemoryStore, path: &Path) -> ZoneSync {
         runtime,
         store: Arc::new(store.clone()),
         repository: Some(Arc::new(directory)),
+        image: None,
         options: Options { ttl, poll, filter, ..Options::default() },
     })
 }

@@ -121,6 +121,8 @@ pub(super) struct Host {
     pub(super) config: Config,
     pub(super) lanes: [Lane; 2],
     pub(super) own: State,
+    /// What it would find on its disk if it were started again.
+    pub(super) image: Option<(Held, State)>,
     /// What its source last told it, so that it need not tell it again.
     pub(super) last_read: Option<State>,
     /// The newest version of each entity that it has had, and whether that is gone since.
@@ -150,6 +152,7 @@ impl Host {
             full_read: FULL_READ,
             log_min: 1 << 20,
             filter: Filter(7),
+            stale_ready: true,
         };
         Self {
             log_bytes: 0,
@@ -157,6 +160,7 @@ impl Host {
             config,
             lanes: Default::default(),
             own: State::new(),
+            image: None,
             last_read: None,
             newest: BTreeMap::new(),
             paused_until: now,
@@ -173,6 +177,21 @@ impl Host {
             in_flight: None,
             discard: false,
         }
+    }
+
+    /// Starts from what another left on its disk.
+    pub(super) fn with_image(
+        mut self,
+        now: Instant,
+        image: Option<(Held, State)>,
+        fresh_for: Duration,
+    ) -> Self {
+        if let Some((held, state)) = &image {
+            self.own = state.clone();
+            self.node.handle_image(now, held.clone(), fresh_for);
+        }
+        self.image = image;
+        self
     }
 
     /// A reign is over: what was pending goes once no step works on it.
@@ -215,7 +234,7 @@ impl Host {
         match step {
             Step::Read { after } => Ask::Read(after),
             Step::Load { snapshot } => Ask::Snapshot(snapshot.position),
-            Step::Apply { .. } | Step::Install | Step::Compare => Ask::Nothing,
+            Step::Apply { .. } | Step::Install | Step::Forget | Step::Compare => Ask::Nothing,
             Step::Raise { seen, position } => {
                 Ask::Raise(seen, position, TermId(random.next_u128()))
             }
@@ -304,6 +323,12 @@ impl Host {
                 }
                 None => self.node.handle_loaded(now, None),
             },
+            (Step::Forget, _) => {
+                self.own = State::new();
+                self.newest.clear();
+                self.stood = Position::START;
+                self.node.handle_forgotten(now);
+            }
             (Step::Raise { .. }, Told::Raised(epoch)) => self.node.handle_raised(now, epoch),
             (Step::Open { meta, .. }, Told::Wrote(write)) => {
                 if let (Write::Done, Some((at, _))) = (write, &mut self.staged) {

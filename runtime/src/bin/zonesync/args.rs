@@ -62,6 +62,9 @@ pub(crate) enum Command {
     Run(Run),
     /// Show a zone of three nodes at work, with timings
     Demo(Demo),
+    /// Work out anew what a state sums up to and compare it with what was announced; exit 1 if
+    /// they differ
+    Verify(Verify),
     #[command(flatten)]
     Ask(Ask),
 }
@@ -94,6 +97,13 @@ pub(crate) struct Demo {
     /// Shorter leases and fewer lookups
     #[arg(long)]
     pub(crate) fast: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The image in this folder or file, in place of a running node
+    #[arg(long, value_name = "PATH", conflicts_with = "socket")]
+    pub(crate) image: Option<PathBuf>,
 }
 
 /// The commands that ask a running node.

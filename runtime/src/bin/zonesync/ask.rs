@@ -67,10 +67,10 @@ pub(crate) fn ask(question: &Ask, common: &Common, screen: &mut Screen) -> Resul
 }
 
 /// A running node, at the other end of its socket.
-struct Node(Client);
+pub(crate) struct Node(Client);
 
 impl Node {
-    fn find(common: &Common) -> Result<Self, Failure> {
+    pub(crate) fn find(common: &Common) -> Result<Self, Failure> {
         let path = match &common.socket {
             Some(path) => path.clone(),
             None => match &mut Client::find()[..] {
@@ -94,7 +94,7 @@ impl Node {
         })
     }
 
-    fn ask(&mut self, request: &Request) -> Result<Answer, Failure> {
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<Answer, Failure> {
         self.0.ask(request).map_err(hung_up)?;
         self.next()
     }
@@ -142,7 +142,7 @@ fn hung_up(error: io::Error) -> Failure {
     }
 }
 
-fn unexpected(answer: &Answer) -> Failure {
+pub(crate) fn unexpected(answer: &Answer) -> Failure {
     let value = serde_json::to_value(answer).unwrap_or_default();
     let kind = value.get("answer").and_then(Value::as_str).unwrap_or("nothing");
     Failure::Refused(format!("the node answered {kind}, which this command does not expect"))
@@ -381,6 +381,6 @@ fn wish(
 }
 
 /// Shortens a position for reading: `e7-s1042`.
-fn short(position: &str) -> String {
+pub(crate) fn short(position: &str) -> String {
     parse_position(position).map_or_else(|| clean(position), |position| position.to_string())
 }

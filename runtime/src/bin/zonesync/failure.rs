@@ -9,7 +9,7 @@ use crate::screen::{Screen, Style};
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  what was asked for is not there, or the node is not ready
+  1  what was asked for is not there, the node is not ready, or a check found a difference
   2  the command line or the configuration is wrong
   3  no node answers at the socket
   4  the node refused, or it or the command failed";
@@ -17,7 +17,7 @@ Exit codes:
 /// Why a command did not do what it was asked. Texts say what to do about it.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// What was asked for is not there, or not ready.
+    /// What was asked for is not there, not ready, or not as it should be.
     NotThere(String),
     /// The command line or the configuration is wrong.
     Usage(String),

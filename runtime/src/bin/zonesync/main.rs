@@ -12,6 +12,7 @@ mod screen;
 mod signal;
 mod status;
 mod table;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Run(options) => run::run(&options, &common),
         Command::Demo(options) => demo::demo(&options, &mut screen),
+        Command::Verify(options) => verify::verify(&options, &common, &mut screen),
         Command::Ask(question) => ask::ask(&question, &common, &mut screen),
     };
     match done.and_then(|()| Ok(screen.flush()?)) {

@@ -52,6 +52,9 @@ pub(crate) fn print(status: &Value, screen: &mut Screen) -> io::Result<()> {
     for name in ["store", "repository"] {
         fact(screen, name, &link(&status[name], screen))?;
     }
+    if status["image"].is_object() {
+        fact(screen, "image", &image(&status["image"], screen))?;
+    }
     if let Some(counters) = status["counters"].as_object() {
         let count = |(name, value): (&String, &Value)| {
             format!("{} {}", clean(name), thousands(value.as_u64().unwrap_or(0)))
@@ -115,6 +118,24 @@ fn link(link: &Value, screen: &Screen) -> String {
     match link["error"].as_str() {
         Some(error) => format!("{}  {}", screen.paint(&state, style), clean(error)),
         None => screen.paint(&state, style),
+    }
+}
+
+fn image(image: &Value, screen: &Screen) -> String {
+    let number = |name: &str| thousands(image[name].as_u64().unwrap_or(0));
+    let stands = match image["position"].as_str() {
+        Some(position) => format!(
+            "{} known as the newest {} ms ago, snapshot {} bytes, journal {} bytes",
+            clean(position),
+            number("age_ms"),
+            number("snapshot_bytes"),
+            number("journal_bytes"),
+        ),
+        None => screen.paint("none yet", Style::Warn),
+    };
+    match image["error"].as_str() {
+        Some(error) => format!("{stands}  {}", screen.paint(&clean(error), Style::Bad)),
+        None => stands,
     }
 }
 

@@ -14,6 +14,9 @@ const CHANGES: u64 = 620;
 /// How many faults there are: between these.
 const FAULTS: (u64, u64) = (20, 34);
 
+/// Of 100 nodes, so many keep an image.
+const KEEPS: u64 = 60;
+
 /// Of 100 faults, so many come soon after another.
 const CLOSE: u64 = 40;
 
@@ -33,6 +36,7 @@ pub fn draw(seed: u64) -> Plan {
             // The first two can always lead, and see all.
             observes: number >= 2 && random.percent(20),
             filtered: has_filters && number >= 1 && random.percent(50),
+            keeps: random.percent(KEEPS),
             ppm: random.within(0, 4_000) as i64 - 2_000,
         })
         .collect();
@@ -84,7 +88,7 @@ fn change(random: &mut Random) -> Change {
     }
 }
 
-const FAULT_KINDS: usize = 43;
+const FAULT_KINDS: usize = 45;
 
 fn fault(kind: usize, slots: usize, random: &mut Random) -> Fault {
     let slot = random.below(slots as u64) as usize;
@@ -139,6 +143,8 @@ fn fault(kind: usize, slots: usize, random: &mut Random) -> Fault {
         39 => Fault::WallClockOfPrimary(random.within(0, 1_200_000) as i64 - 900_000),
         40 => Fault::CrashAndStoreClock(long, random.within(0, 20_000) as i64 - 15_000),
         41 | 42 => Fault::FreshStart(long / 8),
+        43 => Fault::DiskLost(slot, short),
+        44 => Fault::DiskFails(slot, long),
         _ => unreachable!("there are {FAULT_KINDS} kinds"),
     }
 }

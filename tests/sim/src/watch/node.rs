@@ -26,11 +26,14 @@ pub struct Watched {
     rejected: BTreeSet<EntityKeyBuf>,
     ready: bool,
     looked: Time,
+    safe: Option<Position>,
 }
 
 impl Watched {
     /// Watches a node from its start, before any of its tasks has run.
-    pub fn new(host: HostId, node: &ZoneSync) -> Self {
+    ///
+    /// `safe` is what its disk surely holds: what it shows first must not be older.
+    pub fn new(host: HostId, node: &ZoneSync, safe: Option<Position>) -> Self {
         Self {
             host,
             feed: node.state().changes(None),
@@ -38,6 +41,7 @@ impl Watched {
             rejected: BTreeSet::new(),
             ready: false,
             looked: 0,
+            safe,
         }
     }
 
@@ -75,6 +79,11 @@ impl Watched {
         });
         let on = new.term != old.term || new.sequence > old.sequence;
         watch.check(at, Promise::InOrder, on, || format!("node {host} goes from {old} to {new}"));
+        if let Some(safe) = self.safe.take() {
+            watch.check(at, Promise::StaysRevoked, new >= safe, || {
+                format!("node {host} starts at {new}, though {safe} was safe on its disk")
+            });
+        }
         self.position = new;
         let announced = watch.models.at(new);
         let mut shown = watch.shown.remove(&host).unwrap_or_else(model::empty);
@@ -112,7 +121,8 @@ impl Watched {
             Some(cell) => Some(cell.since),
             None => watch.plane.with_truth(|truth| truth.reach(row, old.since, new)),
         };
-        let spoken_for = watch.plane.has_lied() || (watch.has_filters && rows::is_tagged(key));
+        // A branch that was founded on a read which missed a row lacks it until the next full read.
+        let spoken_for = watch.plane.has_missed() || (watch.has_filters && rows::is_tagged(key));
         let promise = match (old.content, new) {
             (_, Content::Absent) => Promise::NeverWiped,
             (Content::Absent, _) => Promise::StaysRevoked,
@@ -120,7 +130,7 @@ impl Watched {
         };
         // Of a row that nobody can read, two branches may have kept different versions, and the
         // zone cannot know which is newer.
-        let unknown = new != Content::Absent && watch.plane.is_poison(key);
+        let unknown = watch.plane.is_poison(key);
         let kept = since.is_some() || unknown || (new == Content::Absent && spoken_for);
         watch.check_of(at, promise, Some(key), kept, || {
             format!("node {host} has {key} go from {old:?} to {new:?}, announced as {announced:?}")

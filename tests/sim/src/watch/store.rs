@@ -249,6 +249,10 @@ impl Watch {
         if is_known && (self.plane.has_row(&key) || self.parent_is_off(&key)) {
             return;
         }
+        let spoken_for = self.plane.has_lied() || (self.has_filters && rows::is_tagged(&key));
+        self.check_of(at, Promise::NeverWiped, Some(&key), is_known || spoken_for, || {
+            format!("{key} is removed although its row is there and can be found")
+        });
         let kind = key.as_ref().kind;
         let absent = self.store.absent.entry((server, kind)).or_default();
         absent.insert(key.clone());

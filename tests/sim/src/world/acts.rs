@@ -133,6 +133,15 @@ impl World {
                 }
                 self.net.lose(self.net.main(), None);
             }
+            Fault::DiskLost(slot, time) => {
+                self.crash(slot, time);
+                self.slots[slot].disk.lose();
+                self.slots[slot].safe = None;
+            }
+            Fault::DiskFails(slot, time) => {
+                self.slots[slot].disk.fail(true);
+                self.after(time, move |world| world.slots[slot].disk.fail(false));
+            }
             Fault::RepositoryDown(time) => {
                 self.plane.behave(|manners| manners.down = true);
                 self.after(time, |world| world.plane.behave(|manners| manners.down = false));

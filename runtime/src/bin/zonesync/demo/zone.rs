@@ -50,6 +50,7 @@ fn node(name: &str, setting: &Setting) -> Result<ZoneSync, Failure> {
         runtime: runtime.clone(),
         store: Arc::new(store),
         repository: Some(Arc::new(repository)),
+        image: None,
         options: options.clone(),
     }))
 }
