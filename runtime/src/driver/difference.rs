@@ -71,9 +71,8 @@ pub(super) async fn from_reading(
     if reading.full {
         let gone = gone(work, &reading, base, &view);
         let removals = Removals::sort(&reading, gone);
-        let judged =
-            judge(work, repository, removals, &present, now, (reading.incomplete, &mut complete))
-                .await;
+        let certain = Certain { present: &present, incomplete: reading.incomplete };
+        let judged = judge(work, repository, removals, certain, now, &mut complete).await;
         changes.extend(judged);
     } else {
         let gets =
@@ -211,15 +210,22 @@ impl Removals {
     }
 }
 
+/// What a full read says for certain.
+struct Certain<'a> {
+    /// What is held.
+    present: &'a Digest,
+    incomplete: bool,
+}
+
 /// Looks the unclear ones up by id and lets the guard judge what is absent. Gives the removals that
 /// pass.
 async fn judge(
     work: &mut Work,
     repository: &dyn ManagementRepository,
     mut removals: Removals,
-    present: &Digest,
+    certain: Certain<'_>,
     now: WallTime,
-    (incomplete, complete): (bool, &mut bool),
+    complete: &mut bool,
 ) -> Vec<Pending> {
     let mut absent = Vec::new();
     let unclear = std::mem::take(&mut removals.unclear);
@@ -228,7 +234,8 @@ async fn judge(
         false => repository.find(unclear.clone()).await,
     };
     // What is absent is known only if all was read, and each missing one looked up.
-    let known = found.as_ref().is_ok_and(|found| found.len() == unclear.len()) && !incomplete;
+    let known =
+        found.as_ref().is_ok_and(|found| found.len() == unclear.len()) && !certain.incomplete;
     match found {
         Ok(found) => {
             for (key, found) in unclear.into_iter().zip(found) {
@@ -263,7 +270,9 @@ async fn judge(
         of_kind().for_each(|key| {
             let _ = set.add(key.as_ref(), Evidence::Absent);
         });
-        let count = present.kind(kind).count;
+        // What is left of it once all that is certain has gone.
+        let gone = passed.iter().filter(|key| key.as_ref().kind == kind).count() as u64;
+        let count = certain.present.kind(kind).count.saturating_sub(gone);
         let confirmed = Some(set.token()).filter(|token| work.confirmed.contains(token));
         match work.guard.judge_set(now, kind, count, &set, confirmed) {
             Verdict::Pass => {

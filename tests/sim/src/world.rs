@@ -73,6 +73,8 @@ struct Slot {
     disk: SimDisk,
     /// What the last node of this slot had safe on its disk when it died.
     safe: Option<Position>,
+    /// The disk fails now, so a node may start without its image.
+    failing: bool,
 }
 
 struct Node {
@@ -133,6 +135,7 @@ impl World {
             node: None,
             disk: SimDisk::new(executor.clone(), random.fork()),
             safe: None,
+            failing: false,
         });
         let slots: Vec<_> = slots.collect();
         let mut world = Self {
@@ -285,7 +288,8 @@ impl World {
             options,
         });
         self.note(|| format!("node {id} starts as n{slot}"));
-        let watched = Watched::new(id, &sync, self.slots[slot].safe.take());
+        let safe = self.slots[slot].safe.take().filter(|_| !self.slots[slot].failing);
+        let watched = Watched::new(id, &sync, safe);
         let node = Node { id, host, sync, watched, stopping: false };
         self.slots[slot].node = Some(node);
         self.slots[slot].belongs = true;

@@ -140,7 +140,11 @@ impl World {
             }
             Fault::DiskFails(slot, time) => {
                 self.slots[slot].disk.fail(true);
-                self.after(time, move |world| world.slots[slot].disk.fail(false));
+                self.slots[slot].failing = true;
+                self.after(time, move |world| {
+                    world.slots[slot].disk.fail(false);
+                    world.slots[slot].failing = false;
+                });
             }
             Fault::RepositoryDown(time) => {
                 self.plane.behave(|manners| manners.down = true);
