@@ -4,11 +4,12 @@
 //! ([`Truth`](crate::truth::Truth)), sees every request that a server carried out (`store`), and
 //! sees every state that a node shows (`node`). It asks no node what it thinks.
 
+mod ledger;
 mod model;
 mod node;
 mod store;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use zonesync::store::{Acquired, Bytes, Log, Look, RaiseAnswer, Renewed, StoreError, Written};
@@ -19,6 +20,7 @@ use zonesync_core::time::Duration;
 
 use std::sync::Arc;
 
+pub use ledger::{Deed, Deeds, Ledger};
 pub use node::Watched;
 
 use crate::executor::{HostId, Time};
@@ -285,6 +287,8 @@ pub struct Watch {
     broken: Option<Broken>,
     lines: VecDeque<(Time, String)>,
     checks: BTreeMap<Promise, u64>,
+    /// What the servers were asked, and made of it.
+    pub ledger: Ledger,
     /// An entity whose story is told in the trace.
     pub focus: Option<EntityKeyBuf>,
     /// Nodes with another filter take part, so rows may be removed that only a filter leaves out.
@@ -307,6 +311,7 @@ impl Watch {
             broken: None,
             lines: VecDeque::with_capacity(LINES),
             checks: BTreeMap::new(),
+            ledger: Ledger::default(),
             focus: None,
             has_filters: false,
         }
