@@ -8,6 +8,7 @@
 //! - [`world`]: runs a plan. `executor` and `host` are its machines, `net` the way to the store,
 //!   `plane` the control plane.
 //! - [`watch`]: the promises, and whether they are kept.
+//! - [`scenario`]: incidents as scripts, and what must hold.
 
 pub mod executor;
 pub mod host;
@@ -16,6 +17,7 @@ pub mod plan;
 pub mod plane;
 pub mod random;
 pub mod rows;
+pub mod scenario;
 pub mod truth;
 pub mod watch;
 pub mod world;
