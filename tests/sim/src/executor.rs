@@ -322,6 +322,7 @@ mod tests {
                 }),
             );
         }
+        // Both have begun to wait.
         assert_eq!(executor.run_until(5, &mut |_| true), None);
         executor.pause(1);
         executor.kill(2);

@@ -8,7 +8,9 @@
 //! - [`world`]: runs a plan. `executor` and `host` are its machines, `net` the way to the store,
 //!   `plane` the control plane, `disk` what a node's image is on.
 //! - [`watch`]: the promises, and whether they are kept.
-//! - [`many`]: many seeds at once, measured by [`cpu`]. [`tell`]: a failure in plain words, cut down by [`shrink`].
+//! - [`many`]: many seeds at once, measured by [`cpu`]. [`tell`]: a failure in plain words, cut down
+//!   by [`shrink`].
+//! - [`scenario`]: incidents as scripts, and what must hold.
 
 pub mod cpu;
 pub mod disk;
@@ -20,6 +22,7 @@ pub mod plan;
 pub mod plane;
 pub mod random;
 pub mod rows;
+pub mod scenario;
 pub mod shrink;
 pub mod tell;
 pub mod truth;

@@ -82,6 +82,8 @@ pub struct Wire {
     pub doubled: u64,
     /// What a way takes at most, beyond the usual.
     pub slow: Time,
+    /// Nothing arrives before this moment.
+    pub held_until: Time,
 }
 
 impl Net {
@@ -235,7 +237,10 @@ impl Net {
         let after = store.peek();
         let outcome = answer.as_ref().map_or(crate::watch::Outcome::Failed, Reply::outcome);
         let executed = Executed { at, host, server, call, before, after, outcome };
-        watch.lock().expect("one thread").executed(&executed);
+        let mut watch = watch.lock().expect("one thread");
+        watch.ledger.note(&executed);
+        watch.executed(&executed);
+        drop(watch);
         answer
     }
 }

@@ -57,6 +57,8 @@ pub enum Row {
     Subscription(u64),
     /// The key of a subscription.
     Key(u64),
+    /// An API product.
+    Product(u64),
 }
 
 /// Something that happens.
@@ -79,6 +81,17 @@ pub enum Change {
     Delete(Row),
     /// The rows are kept, to be restored later.
     Keep,
+    /// Rows turn into ones that nobody can map, until they are saved again.
+    Poison(Vec<Row>),
+}
+
+/// One of two masters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that was there before the split.
+    Old,
+    /// The one that the split made.
+    New,
 }
 
 /// How long something lasts.
@@ -108,6 +121,8 @@ pub enum Fault {
     Pause(Slot, For),
     /// The primary stands still.
     PausePrimary(For),
+    /// A node that stands still goes on at once.
+    Wake(Slot),
     /// A node is cut off from the store.
     Cut(Slot, For),
     /// The primary is cut off from the store.
@@ -132,6 +147,12 @@ pub enum Fault {
     StoreLostTail(For),
     /// Half the nodes reach another master; which of the two wins is drawn.
     Split(For),
+    /// These nodes reach another master from now on.
+    SplitOff(Vec<Slot>),
+    /// These nodes are led to one of the two masters.
+    Lead(Vec<Slot>, Side),
+    /// What the primary sends arrives only after this long.
+    StallPrimary(For),
     /// The store's clock jumps, in milliseconds.
     StoreClock(i64),
     /// The store has no room.
@@ -200,6 +221,7 @@ impl Fault {
             | Self::StoreReadOnly(time)
             | Self::StoreFlips(_, time)
             | Self::CrashAndStoreClock(time, _)
+            | Self::StallPrimary(time)
             | Self::DiskLost(_, time)
             | Self::DiskFails(_, time)
             | Self::RepositoryDown(time)
@@ -213,6 +235,9 @@ impl Fault {
             Self::FreshStart(time) => *time * 9,
             Self::Join(_)
             | Self::Leave(_)
+            | Self::Wake(_)
+            | Self::SplitOff(_)
+            | Self::Lead(..)
             | Self::StoreEmptied
             | Self::StoreOld(_)
             | Self::StoreLostTail(_)
@@ -238,6 +263,7 @@ impl Fault {
             Self::Leave(..) => "leave",
             Self::Pause(..) => "pause",
             Self::PausePrimary(..) => "pause of the primary",
+            Self::Wake(..) => "wake",
             Self::Cut(..) => "cut",
             Self::CutPrimary(..) => "cut of the primary",
             Self::Lossy(..) => "lost messages",
@@ -250,6 +276,9 @@ impl Fault {
             Self::StoreOld(..) => "store from an old copy",
             Self::StoreLostTail(..) => "store without its tail",
             Self::Split(..) => "two masters",
+            Self::SplitOff(..) => "another master",
+            Self::Lead(..) => "led to a master",
+            Self::StallPrimary(..) => "stall of the primary",
             Self::StoreClock(..) => "store's clock jumps",
             Self::StoreFull(..) => "store full",
             Self::StoreReadOnly(..) => "store read-only",

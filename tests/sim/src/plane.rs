@@ -77,6 +77,8 @@ struct Inner {
     has_lied: bool,
     /// It has left out rows.
     has_missed: bool,
+    /// How many bytes more than needed a payload has.
+    weight: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -109,6 +111,7 @@ impl Plane {
             wakers: Vec::new(),
             has_lied: false,
             has_missed: false,
+            weight: 0,
         })))
     }
 
@@ -125,13 +128,18 @@ impl Plane {
         woken.into_iter().for_each(Waker::wake);
     }
 
+    /// Makes all payloads from now on longer by so many bytes.
+    pub fn weigh(&self, weight: usize) {
+        self.lock().weight = weight;
+    }
+
     /// Writes rows in a new revision, all at once.
     pub fn set(&self, keys: &[EntityKeyBuf]) {
         self.change(|inner| {
             for key in keys {
                 inner.revision += 1;
                 let revision = inner.revision;
-                let payload = rows::payload(key.as_ref(), revision);
+                let payload = rows::payload(key.as_ref(), revision, inner.weight);
                 inner.put(key, Form::On(payload.into()), revision);
             }
         });
@@ -317,7 +325,7 @@ impl Source {
                 Form::Poison => reading.quarantined.push(Quarantined {
                     key: Some(key.clone()),
                     kind: Some(key.as_ref().kind),
-                    place: "a row".into(),
+                    place: format!("the row of {key}"),
                     reason: "it is poison".into(),
                 }),
             }

@@ -12,8 +12,14 @@ pub const DICTIONARIES: u64 = 4;
 /// Subscriptions, and their keys, are numbered below this.
 pub const SUBSCRIPTIONS: u64 = 40;
 
+/// How many API products there are.
+pub const PRODUCTS: u64 = 2;
+
+/// Subscriptions from [`SUBSCRIPTIONS`] up to this are to API products, and so are their keys.
+pub const SUBSCRIPTIONS_ALL: u64 = SUBSCRIPTIONS + 2 * PRODUCTS;
+
 /// How many rows there can be.
-pub const ROWS: usize = (APIS + DICTIONARIES + 2 * SUBSCRIPTIONS) as usize;
+pub const ROWS: usize = (APIS + DICTIONARIES + 2 * SUBSCRIPTIONS_ALL + PRODUCTS) as usize;
 
 /// Numbers the entities that there can be, from zero.
 pub fn index(key: EntityKey<'_>) -> usize {
@@ -21,7 +27,8 @@ pub fn index(key: EntityKey<'_>) -> usize {
         Kind::API => 0,
         Kind::DICTIONARY => APIS,
         Kind::SUBSCRIPTION => APIS + DICTIONARIES,
-        _ => APIS + DICTIONARIES + SUBSCRIPTIONS,
+        Kind::API_KEY => APIS + DICTIONARIES + SUBSCRIPTIONS_ALL,
+        _ => APIS + DICTIONARIES + 2 * SUBSCRIPTIONS_ALL,
     };
     (before + number(key)) as usize
 }
@@ -29,12 +36,14 @@ pub fn index(key: EntityKey<'_>) -> usize {
 /// Gives the entity of a number.
 pub fn of_index(index: usize) -> EntityKeyBuf {
     let index = index as u64;
-    let (first, second) = (APIS + DICTIONARIES, APIS + DICTIONARIES + SUBSCRIPTIONS);
+    let first = APIS + DICTIONARIES;
+    let (second, third) = (first + SUBSCRIPTIONS_ALL, first + 2 * SUBSCRIPTIONS_ALL);
     match index {
         _ if index < APIS => api(index),
         _ if index < first => dictionary(index - APIS),
         _ if index < second => subscription(index - first),
-        _ => key(index - second),
+        _ if index < third => key(index - second),
+        _ => product(index - third),
     }
 }
 
@@ -48,15 +57,33 @@ pub fn dictionary(number: u64) -> EntityKeyBuf {
     EntityKey::new(Kind::DICTIONARY, &format!("dictionary-{number}")).into()
 }
 
-/// Gives the name of a subscription: those of one API follow each other by [`APIS`].
+/// Gives the name of an API product.
+pub fn product(number: u64) -> EntityKeyBuf {
+    EntityKey::new(Kind::API_PRODUCT, &format!("product-{number}")).into()
+}
+
+/// Lists the APIs that a product sells as one.
+pub fn apis_of(product: u64) -> [u64; 2] {
+    [2 * product, 2 * product + 1]
+}
+
+/// Gives the API or product of a subscription: those of one follow each other by their number.
+fn scope(number: u64) -> String {
+    match number {
+        SUBSCRIPTIONS.. => format!("product-{}", number % PRODUCTS),
+        _ => format!("api-{}", number % APIS),
+    }
+}
+
+/// Gives the name of a subscription.
 pub fn subscription(number: u64) -> EntityKeyBuf {
-    let (scope, id) = (format!("api-{}", number % APIS), format!("sub-{number}"));
+    let (scope, id) = (scope(number), format!("sub-{number}"));
     EntityKey::subscription(&scope, &id).into()
 }
 
 /// Gives the name of the key of a subscription.
 pub fn key(number: u64) -> EntityKeyBuf {
-    let (scope, sub) = (format!("api-{}", number % APIS), format!("sub-{number}"));
+    let (scope, sub) = (scope(number), format!("sub-{number}"));
     EntityKey::api_key(&scope, &format!("key-{number}"), &sub).into()
 }
 
@@ -68,7 +95,8 @@ pub fn number(key: EntityKey<'_>) -> u64 {
 
 /// Gives API and secret with which the key of a subscription is looked up.
 pub fn secret(number: u64) -> (String, String) {
-    (format!("api-{}", number % APIS), format!("secret-{number}"))
+    let api = if number < SUBSCRIPTIONS { number % APIS } else { apis_of(number % PRODUCTS)[0] };
+    (format!("api-{api}"), format!("secret-{number}"))
 }
 
 /// Every seventh subscription has a tag that some nodes' filter leaves out, and so has its key.
@@ -77,9 +105,13 @@ pub fn is_tagged(key: &EntityKeyBuf) -> bool {
     matches!(key.kind, Kind::SUBSCRIPTION | Kind::API_KEY) && number(key) % 7 == 3
 }
 
-/// Makes the payload of a row.
-pub fn payload(key: EntityKey<'_>, revision: u64) -> Vec<u8> {
+/// Makes the payload of a row; `weight` makes it longer by so many bytes.
+pub fn payload(key: EntityKey<'_>, revision: u64, weight: usize) -> Vec<u8> {
     let id = key.id;
+    let pad = match weight {
+        0 => String::new(),
+        _ => format!(r#","pad":"{}""#, "x".repeat(weight)),
+    };
     let rest = match key.kind {
         Kind::SUBSCRIPTION => {
             format!(r#""api":"{}","plan":"p","status":"ACCEPTED","forceDispatch":true"#, key.scope)
@@ -90,9 +122,13 @@ pub fn payload(key: EntityKey<'_>, revision: u64) -> Vec<u8> {
             key.scope,
             key.subscription,
         ),
+        Kind::API_PRODUCT => {
+            let [first, second] = apis_of(number(key));
+            format!(r#""apiIds":["api-{first}","api-{second}"],"plans":[{{"status":"PUBLISHED"}}]"#)
+        }
         _ => r#""name":"n""#.to_owned(),
     };
-    format!(r#"{{"id":"{id}",{rest},"revision":{revision}}}"#).into_bytes()
+    format!(r#"{{"id":"{id}",{rest}{pad},"revision":{revision}}}"#).into_bytes()
 }
 
 /// Reads the revision from a payload.
@@ -125,8 +161,8 @@ mod tests {
     #[test]
     fn a_revision_is_read_back() {
         for revision_in in [1, 9, 10, 12_345] {
-            for name in [api(3), subscription(40), key(41), dictionary(2)] {
-                assert_eq!(revision(&payload(name.as_ref(), revision_in)), revision_in);
+            for name in [api(3), subscription(40), key(41), dictionary(2), product(1)] {
+                assert_eq!(revision(&payload(name.as_ref(), revision_in, 7)), revision_in);
             }
         }
     }

@@ -4,6 +4,7 @@
 //! ([`Truth`](crate::truth::Truth)), sees every request that a server carried out (`store`), and
 //! sees every state that a node shows (`node`). It asks no node what it thinks.
 
+mod ledger;
 mod model;
 mod node;
 mod store;
@@ -19,6 +20,7 @@ use zonesync_core::time::Duration;
 
 use std::sync::Arc;
 
+pub use ledger::{Deed, Deeds, Ledger};
 pub use node::Watched;
 
 use crate::executor::{HostId, Time};
@@ -289,6 +291,8 @@ pub struct Watch {
     broken: Option<Broken>,
     lines: VecDeque<(Time, String)>,
     checks: BTreeMap<Promise, u64>,
+    /// What the servers were asked, and made of it.
+    pub ledger: Ledger,
     /// An entity whose story is told in the trace.
     pub focus: Option<EntityKeyBuf>,
     /// Nodes that never stand for election.
@@ -315,6 +319,7 @@ impl Watch {
             broken: None,
             lines: VecDeque::with_capacity(LINES),
             checks: BTreeMap::new(),
+            ledger: Ledger::default(),
             focus: None,
             observers: BTreeSet::new(),
             published: (0, 0),

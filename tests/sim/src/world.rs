@@ -1,6 +1,7 @@
 //! A zone in one thread: real nodes, real stores, and everything around them from a plan.
 
 mod acts;
+mod queries;
 mod quiet;
 mod succession;
 
@@ -23,9 +24,10 @@ use crate::net::Net;
 use crate::plan::{Act, MS, Plan, SECOND, SlotPlan};
 use crate::plane::Plane;
 use crate::random::Random;
-use crate::rows;
 use crate::watch::{Broken, Promise, Watch, Watched};
 use succession::Succession;
+
+pub use quiet::AGREE;
 
 /// The lease.
 pub const TTL: Duration = Duration::from_secs(3);
@@ -60,6 +62,20 @@ pub struct World {
     /// How often each kind of fault happened.
     faults: BTreeMap<&'static str, u64>,
     succession: Succession,
+    setup: Setup,
+    /// The old master and the new one, once there were two.
+    masters: Option<(usize, usize)>,
+    /// Which slot each node was of.
+    slot_of: BTreeMap<HostId, usize>,
+}
+
+/// What no plan draws: limits that a scenario sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// How many changes a node's feed remembers.
+    pub feed_max: Option<usize>,
+    /// How many bytes longer than needed payloads are.
+    pub weight: usize,
 }
 
 /// What mends a fault.
@@ -111,7 +127,7 @@ pub fn run(plan: &Plan) -> Ending {
 
 /// Runs a plan as [`run`] does, and tells the story of an entity in the trace.
 pub fn run_telling(plan: &Plan, focus: Option<EntityKeyBuf>) -> Ending {
-    let mut world = World::new(plan);
+    let mut world = World::new(plan, Setup::default());
     world.watch().focus = focus;
     world.play(plan);
     let (mut agreed_after, mut caught_up_after) = (None, None);
@@ -122,7 +138,8 @@ pub fn run_telling(plan: &Plan, focus: Option<EntityKeyBuf>) -> Ending {
 }
 
 impl World {
-    fn new(plan: &Plan) -> Self {
+    /// Begins a world: its rows are there, its first nodes start.
+    pub fn new(plan: &Plan, setup: Setup) -> Self {
         let mut random = Random::new(plan.seed);
         let executor = Executor::new(random.next());
         let plane = Plane::new(executor.clone(), random.fork());
@@ -153,13 +170,12 @@ impl World {
             count: 0,
             faults: BTreeMap::new(),
             succession: Succession::default(),
+            setup,
+            masters: None,
+            slot_of: BTreeMap::new(),
         };
-        let mut all: Vec<_> = (0..rows::APIS).map(rows::api).collect();
-        all.extend((0..rows::DICTIONARIES).map(rows::dictionary));
-        all.extend(
-            (0..rows::SUBSCRIPTIONS * 3 / 4).flat_map(|n| [rows::subscription(n), rows::key(n)]),
-        );
-        world.plane.set(&all);
+        world.plane.weigh(setup.weight);
+        world.plane.set(&Self::first_rows());
         for slot in 0..plan.slots.len() {
             if plan.slots[slot].starts {
                 world.start(slot);
@@ -174,34 +190,41 @@ impl World {
             if self.is_broken() {
                 return;
             }
-            match act {
-                Act::Change(change) => self.change(change),
-                Act::Fault(fault) => {
-                    *self.faults.entry(fault.kind()).or_default() += 1;
-                    self.note(|| format!("{act}"));
-                    self.expect_successor(fault);
-                    self.strike(fault);
-                }
-            }
+            self.act(act);
         }
         self.run_to(plan.end);
+    }
+
+    /// Carries an act out.
+    pub fn act(&mut self, act: &Act) {
+        match act {
+            Act::Change(change) => self.change(change),
+            Act::Fault(fault) => {
+                *self.faults.entry(fault.kind()).or_default() += 1;
+                self.note(|| format!("{act}"));
+                self.expect_successor(fault);
+                self.strike(fault);
+            }
+        }
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().expect("one thread")
     }
 
-    fn is_broken(&self) -> bool {
+    /// Says whether a promise was broken.
+    pub fn is_broken(&self) -> bool {
         self.watch().broken().is_some()
     }
 
-    fn note(&self, what: impl FnOnce() -> String) {
+    /// Notes something for the trace.
+    pub fn note(&self, what: impl FnOnce() -> String) {
         let at = self.executor.now();
         self.watch().note(at, what);
     }
 
     /// Lets time pass, mends what is due, and copies the store now and then.
-    fn run_to(&mut self, end: Time) {
+    pub fn run_to(&mut self, end: Time) {
         while !self.is_broken() {
             let due = self.later.first_key_value().map(|(key, _)| *key);
             let mend = due.map_or(Time::MAX, |(at, _)| at);
@@ -276,8 +299,10 @@ impl World {
             candidate: !plan.observes,
             filter: Filter(if plan.filtered { 2 } else { 1 }),
             log_min: LOG_MIN,
+            feed_max: self.setup.feed_max.unwrap_or(Options::default().feed_max),
             ..Options::default()
         };
+        self.slot_of.insert(id, slot);
         let sync = ZoneSync::start_with(Parts {
             zone: "sim".parse().expect("a zone's name"),
             node: format!("n{slot}").parse().expect("a node's name"),
@@ -289,7 +314,7 @@ impl World {
         });
         self.note(|| format!("node {id} starts as n{slot}"));
         let safe = self.slots[slot].safe.take().filter(|_| !self.slots[slot].failing);
-        let watched = Watched::new(id, &sync, safe);
+        let watched = Watched::new(id, &sync, safe, self.setup.feed_max.is_some());
         let node = Node { id, host, sync, watched, stopping: false };
         self.slots[slot].node = Some(node);
         self.slots[slot].belongs = true;
@@ -309,7 +334,7 @@ impl World {
     }
 
     /// Gives the slot of a node that takes itself for the primary.
-    fn primary(&self) -> Option<usize> {
+    pub fn primary(&self) -> Option<usize> {
         let leads = |slot: &Slot| {
             slot.node.as_ref().is_some_and(|node| node.sync.status().role == Role::Primary)
         };
@@ -320,7 +345,8 @@ impl World {
         (0..self.slots.len()).filter(|slot| self.slots[*slot].node.is_some()).collect()
     }
 
-    fn end(mut self, agreed_after: Option<Time>, caught_up_after: Option<Time>) -> Ending {
+    /// Ends the world.
+    pub fn end(mut self, agreed_after: Option<Time>, caught_up_after: Option<Time>) -> Ending {
         for slot in 0..self.slots.len() {
             self.kill(slot);
         }

@@ -55,6 +55,7 @@ impl Link {
     fn draw(&self, call: &Call) -> Fate {
         let mut inner = self.net.lock();
         let wire = inner.wires.get(&self.host).copied().unwrap_or_default();
+        let now = inner.executor.now();
         let flips = inner.servers[wire.server].manners.flips;
         let random = &mut inner.random;
         let mut way = || {
@@ -66,6 +67,7 @@ impl Link {
         let late_share = if is_chunk { wire.late.max(wire.late_chunks) } else { wire.late };
         let late = random.percent(late_share);
         let there = if late { there + random.within(LATE.0, LATE.1) } else { there };
+        let there = there + wire.held_until.saturating_sub(now);
         Fate {
             there,
             back,
@@ -215,7 +217,8 @@ impl ZoneStore for Link {
                 let inner = self.net.lock();
                 let wire = inner.wires.get(&self.host).copied().unwrap_or_default();
                 let server = &inner.servers[wire.server];
-                let up = !wire.cut && !server.manners.down;
+                let held = wire.held_until > inner.executor.now();
+                let up = !wire.cut && !held && !server.manners.down;
                 (server.store.clone(), up, inner.breaks, inner.executor.clone())
             };
             if !up {

@@ -60,7 +60,7 @@ impl Models {
     ) -> Vec<(usize, Cell, Result<Cell, Content>)> {
         let mut model = self.at(batch.meta().previous).unwrap_or_else(empty);
         let mut changes = Vec::new();
-        if batch.len() > 0 {
+        if !batch.is_empty() {
             let cells = Arc::make_mut(&mut model);
             for change in batch.changes() {
                 let row = rows::index(change.key);

@@ -27,13 +27,17 @@ pub struct Watched {
     ready: bool,
     looked: Time,
     safe: Option<Position>,
+    /// The feed is small: it may fall behind, and its reader starts over.
+    feed_is_small: bool,
+    /// How often it did.
+    pub started_over: u64,
 }
 
 impl Watched {
     /// Watches a node from its start, before any of its tasks has run.
     ///
     /// `safe` is what its disk surely holds: what it shows first must not be older.
-    pub fn new(host: HostId, node: &ZoneSync, safe: Option<Position>) -> Self {
+    pub fn new(host: HostId, node: &ZoneSync, safe: Option<Position>, feed_is_small: bool) -> Self {
         Self {
             host,
             feed: node.state().changes(None),
@@ -42,6 +46,8 @@ impl Watched {
             ready: false,
             looked: 0,
             safe,
+            feed_is_small,
+            started_over: 0,
         }
     }
 
@@ -53,23 +59,48 @@ impl Watched {
     /// Looks at the node after it ran. Quick if nothing happened.
     pub fn see(&mut self, at: Time, node: &ZoneSync, watch: &mut Watch) {
         let moved = node.state().position() != self.position;
-        while moved {
-            match self.feed.next(Duration::ZERO) {
-                Ok(Some(step)) => self.take(at, &step, watch),
-                Ok(None) | Err(FeedError::Stopped) => break,
-                Err(FeedError::Behind) => {
-                    watch.check(at, Promise::InOrder, false, || "the feed fell behind".into());
-                    break;
-                }
-            }
-        }
         if moved {
+            self.read_feed(at, node, watch);
             self.look(at, node, watch);
         }
         if moved || at >= self.looked + 1_000_000_000 {
             self.looked = at;
             self.see_status(at, node, watch);
         }
+    }
+
+    fn read_feed(&mut self, at: Time, node: &ZoneSync, watch: &mut Watch) {
+        loop {
+            match self.feed.next(Duration::ZERO) {
+                Ok(Some(step)) => self.take(at, &step, watch),
+                Ok(None) | Err(FeedError::Stopped) => break,
+                Err(FeedError::Behind) if self.feed_is_small => self.start_over(at, node, watch),
+                Err(FeedError::Behind) => {
+                    watch.check(at, Promise::InOrder, false, || "the feed fell behind".into());
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Takes the newest state in the place of the changes that the feed forgot.
+    fn start_over(&mut self, at: Time, node: &ZoneSync, watch: &mut Watch) {
+        let view = node.state().view();
+        self.feed = node.state().changes(Some(view.position()));
+        self.started_over += 1;
+        let shown = watch.shown.get(&self.host).cloned().unwrap_or_else(model::empty);
+        let held = |row: usize| {
+            let payload = view.get(rows::of_index(row).as_ref());
+            payload.map_or(Content::Absent, |bytes| Content::Revision(rows::revision(bytes)))
+        };
+        let changed = (0..rows::ROWS).filter(|row| held(*row) != shown[*row].content);
+        let changes = changed.map(|row| {
+            let key = rows::of_index(row);
+            let payload = view.get(key.as_ref()).map(Into::into);
+            (key, payload)
+        });
+        let step = Step { position: view.position(), changes: changes.collect() };
+        self.take(at, &step, watch);
     }
 
     fn take(&mut self, at: Time, step: &Step, watch: &mut Watch) {

@@ -6,7 +6,7 @@ use zonesync_core::id::EntityKeyBuf;
 use super::World;
 use crate::executor::{HostId, Time};
 use crate::net::{Manners, Wire};
-use crate::plan::{Change, Fault, Row};
+use crate::plan::{Change, Fault, Row, Side};
 use crate::plane::Partial;
 use crate::rows;
 
@@ -21,6 +21,7 @@ impl Row {
             Self::Dictionary(number) => rows::dictionary(number),
             Self::Subscription(number) => rows::subscription(number),
             Self::Key(number) => rows::key(number),
+            Self::Product(number) => rows::product(number),
         }
     }
 }
@@ -44,6 +45,7 @@ impl World {
             Change::Set(rows) => self.plane.set(&keys(rows)),
             Change::Off(rows) => self.plane.off(&keys(rows)),
             Change::Delete(row) => self.plane.delete(&row.key()),
+            Change::Poison(rows) => keys(rows).iter().for_each(|key| self.plane.poison(key)),
             Change::Keep => self.plane.keep(),
         }
     }
@@ -72,6 +74,7 @@ impl World {
             }
             Fault::Pause(slot, time) => self.pause(slot, time),
             Fault::PausePrimary(time) => self.with_primary(|world, slot| world.pause(slot, time)),
+            Fault::Wake(slot) => self.wake(slot),
             Fault::Cut(slot, time) => self.cut(slot, time),
             Fault::CutPrimary(time) => self.with_primary(|world, slot| world.cut(slot, time)),
             Fault::Lossy(share, time) => self.rewire_all(time, move |wire, on| {
@@ -102,6 +105,9 @@ impl World {
             Fault::StoreEmptied => self.net.lose(self.net.main(), None),
             Fault::StoreOld(ago) | Fault::StoreLostTail(ago) => self.lose(ago),
             Fault::Split(time) => self.split(time),
+            Fault::SplitOff(ref slots) => self.split_off(slots),
+            Fault::Lead(ref slots, side) => self.lead(slots, side),
+            Fault::StallPrimary(time) => self.with_primary(|world, slot| world.stall(slot, time)),
             Fault::StoreClock(millis) => {
                 self.net.server_host(self.net.main()).jump(millis);
                 self.watch().lost();
@@ -219,12 +225,19 @@ impl World {
         let id = node.id;
         self.executor.pause(id);
         self.note(|| format!("node {id} stands still"));
-        self.after(time, move |world| {
-            world.note(|| format!("node {id} goes on"));
-            let at = world.executor.now();
-            world.watch().resumed(at, id);
-            world.executor.resume(id);
-        });
+        self.after(time, move |world| world.go_on(id));
+    }
+
+    fn wake(&mut self, slot: usize) {
+        if let Some(node) = &self.slots[slot].node {
+            self.go_on(node.id);
+        }
+    }
+
+    fn go_on(&self, id: HostId) {
+        self.note(|| format!("node {id} goes on"));
+        self.watch().resumed(self.executor.now(), id);
+        self.executor.resume(id);
     }
 
     fn cut(&mut self, slot: usize, time: Time) {
@@ -233,6 +246,34 @@ impl World {
         self.note(|| format!("node {id} is cut off"));
         self.net.rewire(id, |wire| wire.cut = true);
         self.after(time, move |world| world.net.rewire(id, |wire| wire.cut = false));
+    }
+
+    /// Holds up what a node sends.
+    fn stall(&mut self, slot: usize, time: Time) {
+        let Some(node) = &self.slots[slot].node else { return };
+        let (id, until) = (node.id, self.executor.now() + time);
+        self.note(|| format!("what node {id} sends is held up"));
+        self.net.rewire(id, |wire| wire.held_until = until);
+    }
+
+    fn ids_of(&self, slots: &[usize]) -> Vec<HostId> {
+        let nodes = slots.iter().filter_map(|slot| self.slots[*slot].node.as_ref());
+        nodes.map(|node| node.id).collect()
+    }
+
+    fn split_off(&mut self, slots: &[usize]) {
+        let (server, ids) = (self.net.main(), self.ids_of(slots));
+        let other = self.net.split(server, &ids);
+        self.masters = Some((server, other));
+        self.note(|| format!("nodes {ids:?} reach server {other}, the others server {server}"));
+    }
+
+    fn lead(&mut self, slots: &[usize], side: Side) {
+        let Some((old, new)) = self.masters else { return };
+        let server = if side == Side::Old { old } else { new };
+        let ids = self.ids_of(slots);
+        self.note(|| format!("nodes {ids:?} are led to server {server}"));
+        ids.iter().for_each(|id| self.net.rewire(*id, |wire| wire.server = server));
     }
 
     fn ids(&self) -> Vec<HostId> {

@@ -15,11 +15,11 @@ const STEP: Time = SECOND / 4;
 const REST: Time = 240 * SECOND;
 
 /// Within this, they agree, unless a claim must be settled or a person must confirm.
-const AGREE: Time = (3 * TTL.as_nanos() + 2 * POLL.as_nanos()) as Time;
+pub const AGREE: Time = (3 * TTL.as_nanos() + 2 * POLL.as_nanos()) as Time;
 
 impl World {
     /// Ends all faults and waits. Gives when all agreed, and when all was as in the control plane.
-    pub(super) fn come_to_rest(&mut self) -> (Option<Time>, Option<Time>) {
+    pub fn come_to_rest(&mut self) -> (Option<Time>, Option<Time>) {
         self.mend_all();
         let begun = self.executor.now();
         let (mut agreed, mut rested) = (None, None);
@@ -73,7 +73,7 @@ impl World {
     }
 
     /// Says whether all nodes are in sync at one position with one digest.
-    fn agree(&self) -> bool {
+    pub fn agree(&self) -> bool {
         let nodes = self.slots.iter().filter_map(|slot| slot.node.as_ref());
         let mut all = nodes.map(|node| node.sync.status());
         let Some(first) = all.next() else { return true };
@@ -111,7 +111,8 @@ impl World {
         all
     }
 
-    fn standings(&self) -> String {
+    /// Tells how each node stands.
+    pub fn standings(&self) -> String {
         let nodes = self.slots.iter().filter_map(|slot| slot.node.as_ref());
         let told = nodes.map(|node| {
             let status = node.sync.status();
