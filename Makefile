@@ -30,9 +30,10 @@ bench: ## Measure all figures, or FIGURE=name alone. SIZE=small takes seconds.
 	@$(if $(FIGURES),cargo bench --locked --quiet --package zonesync-tests $(FIGURES:%=--bench %))
 	@$(if $(SIM_FIGURES),cargo bench --locked --quiet --package zonesync-sim $(SIM_FIGURES:%=--bench %))
 
-sim: ## Simulate a zone: 1,000 seeds, or SEED=n, SEEDS=a..b, FOR=seconds, BUG=name.
+sim: ## Simulate a zone: 1,000 seeds, or SEED=n, SEEDS=a..b, FOR=seconds, BUG=, SCENARIO=.
 	@cargo run --release --locked --quiet --package zonesync-sim -- $(if $(SEED),--seed $(SEED)) \
-	    $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOR),--for $(FOR)) $(if $(BUG),--bug $(BUG))
+	    $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOR),--for $(FOR)) $(if $(BUG),--bug $(BUG)) \
+	    $(if $(SCENARIO),--scenario $(SCENARIO))
 
 # Nodes and their threads come and go here. With few arenas the RSS tells what is held, and not how
 # many arenas the allocator has opened for threads that are gone.

@@ -183,6 +183,17 @@ bugs! {
     /// 5: the store loses something; the nodes that hold it raise and wait for ever.
     ClaimNotKept = "claim-not-kept";
 
+    // --- the image ---
+
+    /// The journal of an image is not read, only its snapshot.
+    ///
+    /// 6: a node restarts; a key that was revoked after the snapshot is found again.
+    JournalNotReplayed = "journal-not-replayed";
+    /// An image says that a batch is safe before the disk does.
+    ///
+    /// 6: a machine dies while its disk writes; the batch is gone after the restart.
+    SafeTooSoon = "safe-too-soon";
+
     // --- taking over, and reading the repository ---
 
     /// A new primary publishes its memory over a branch that it does not know.

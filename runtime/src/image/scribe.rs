@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
+use zonesync_core::bugs::{self, Bug};
 use zonesync_core::time::Duration;
 
 use super::Disk;
@@ -117,6 +118,9 @@ impl Scribe {
         let (Some(stands), Some(last)) = (&mut self.stands, group.last()) else { return Ok(()) };
         let at = stands.encoder.len();
         let frame = frame(&mut stands.encoder, group);
+        if bugs::planted(Bug::SafeTooSoon) {
+            self.post(|image| image.position = Some(last.position));
+        }
         self.disk.append(at as u64, frame).await?;
         self.post(|image| {
             (image.position, image.at) = (Some(last.position), Some(last.at));

@@ -36,7 +36,7 @@ pub fn tell(plan: &Plan, broken: &Broken) -> String {
 }
 
 /// Joins lines that say the same of one thing after the other.
-fn joined(trace: &[(Time, String)]) -> Vec<(Time, String)> {
+pub fn joined(trace: &[(Time, String)]) -> Vec<(Time, String)> {
     let mut lines: Vec<(Time, String)> = Vec::new();
     let mut first = String::new();
     for (at, line) in trace {

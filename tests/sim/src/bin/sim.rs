@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use zonesync_core::bugs::{Bug, plant};
 use zonesync_sim::many::{Orders, Totals, run_many};
 use zonesync_sim::plan::{SECOND, draw};
-use zonesync_sim::tell::tell;
+use zonesync_sim::scenario::{Scenario, all, named};
+use zonesync_sim::tell::{joined, tell};
 use zonesync_sim::watch::Promise;
 use zonesync_sim::world::clock;
 
@@ -19,6 +20,8 @@ runs a whole zone in one thread, from a seed, and checks its promises at every s
     sim --for SECONDS       fresh seeds for so long
     sim --bug NAME          with a deliberate bug planted; stops when it is found
     sim --bugs              lists them
+    sim --scenario NAME     an incident written by hand
+    sim --scenarios         lists them
 ";
 
 /// How many broken seeds are told in full.
@@ -68,6 +71,15 @@ fn orders() -> Result<Option<Orders>, String> {
                 Bug::ALL.iter().for_each(|bug| println!("{}", bug.name()));
                 return Ok(None);
             }
+            "--scenario" => {
+                let name = value()?;
+                let scenario = named(&name).ok_or(format!("no scenario is called {name}"))?;
+                return play(&scenario).map(|()| None);
+            }
+            "--scenarios" => {
+                all().iter().for_each(|scenario| println!("{}", scenario.name));
+                return Ok(None);
+            }
             "--help" => {
                 print!("{HELP}");
                 return Ok(None);
@@ -76,6 +88,22 @@ fn orders() -> Result<Option<Orders>, String> {
         }
     }
     Ok(Some(orders))
+}
+
+/// Plays an incident and tells what happened.
+fn play(scenario: &Scenario) -> Result<(), String> {
+    println!("{}: {}", scenario.name, scenario.story);
+    let outcome = scenario.run(1);
+    for (at, line) in joined(&outcome.ending.trace) {
+        println!("  {} {line}", clock(at));
+    }
+    for (what, time) in &outcome.took {
+        println!("{what}: {:.3} s", *time as f64 / SECOND as f64);
+    }
+    match outcome.failed {
+        Some(failed) => Err(failed.to_string()),
+        None => Ok(println!("All that must hold held.")),
+    }
 }
 
 fn run_all(orders: &Orders) -> ExitCode {

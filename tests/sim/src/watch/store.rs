@@ -129,10 +129,10 @@ impl Watch {
                     });
                 }
             }
-            (Call::Release(term), Outcome::Done) => {
-                if self.store.leases.get(server).is_some_and(|(of, _)| of == term) {
-                    self.store.leases.remove(server);
-                }
+            (Call::Release(term), Outcome::Done)
+                if self.store.leases.get(server).is_some_and(|(of, _)| of == term) =>
+            {
+                self.store.leases.remove(server);
             }
             _ => {}
         }
