@@ -18,6 +18,7 @@ const NOTICED: &[(&str, &[Bug])] = &[
     ("clean-stop-hands-over", &[Bug::HandoverWithoutRelease, Bug::AppliesBeforeAcknowledgement]),
     ("stalled-write", &[Bug::ActsPastLease, Bug::ReadyTakenBack]),
     ("stale-primary-wakes-up", &[Bug::GhostKept]),
+    ("one-epoch-twice", &[Bug::FenceByEpochOnly]),
     ("stale-primary-wakes-up-at-once", &[Bug::PlainChunkWrite]),
     ("clock-five-minutes-off", &[Bug::WallClockInLease]),
     ("dead-primary-kept-by-a-clock", &[Bug::StillLeaseRespected]),

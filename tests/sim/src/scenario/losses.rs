@@ -15,6 +15,12 @@ const HEALED: u64 = crate::world::AGREE;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
+        name: "one-epoch-twice",
+        story: "Two masters of a split store each give the next epoch, under ids of their own. One \
+                master goes while its primary begins a snapshot, which then comes to the other.",
+        script: one_epoch_twice,
+    },
+    Scenario {
         name: "failover-amid-a-snapshot",
         story: "The store fails over to a replica that lacks the last seconds, just as the primary \
                 writes a snapshot. Half a snapshot and a shorter log are left; the nodes know more \
@@ -279,4 +285,20 @@ fn only_observers_know(s: &mut Script) {
     });
     s.at(50 * SECOND)
         .within(20 * SECOND, "it is ready once the rows are back", |world| world.is_ready(0));
+}
+
+fn one_epoch_twice(s: &mut Script) {
+    s.nodes(4).weight(100_000).at(4 * SECOND).others_join();
+    s.at(15 * SECOND).strike(Fault::SplitOff(vec![2, 3])).strike(Fault::Crash(0, 60 * SECOND));
+    let loser_leads = |world: &World| world.leads(2) || world.leads(3);
+    s.within(8 * SECOND, "each side has a primary", move |world| {
+        world.leads(1) && loser_leads(world)
+    });
+    s.change(Change::Set((0..30).map(Row::Key).collect()));
+    s.within(5 * SECOND, "the loser has published, and begins a snapshot", |world| {
+        (2..4).any(|slot| world.leads(slot) && world.has_newest(slot, Row::Key(29)))
+    });
+    s.strike(Fault::Lead(vec![2, 3], Side::Old));
+    s.after(15 * SECOND);
+    s.expect("the loser leads no more", move |world| !loser_leads(world));
 }

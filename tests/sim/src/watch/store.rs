@@ -30,6 +30,8 @@ pub(super) struct AtStore {
     holders: BTreeMap<TermId, (HostId, Epoch)>,
     /// The lease of each server, where it is known, and until when it surely stood.
     leases: BTreeMap<usize, (Term, Time)>,
+    /// The leases that others followed, and until when they surely stood.
+    ended: BTreeMap<Term, Time>,
     /// What each announced position holds, and whether it was complete.
     announced: BTreeMap<Position, (Fingerprint, bool)>,
     /// What went at a server although no row said so.
@@ -45,6 +47,7 @@ impl Watch {
     /// what went before does not count here.
     pub fn lost(&mut self) {
         self.store.leases.clear();
+        self.store.ended.clear();
         self.store.absent.clear();
     }
 
@@ -74,6 +77,7 @@ impl Watch {
         let Some(term) = call.writes_as() else { return };
         let leases = self.store.leases.values();
         let own = leases.filter(|(of, _)| *of == term).map(|(_, until)| *until).max();
+        let own = own.or_else(|| self.store.ended.get(&term).copied());
         if let Some(until) = own {
             self.check(at, Promise::OnePrimary, at <= until, || {
                 format!("node {host} still acts in {}, whose lease has run out", told(term))
@@ -115,8 +119,10 @@ impl Watch {
                     format!("{} was given to node {host} while {other} stood", told(*term))
                 });
                 let until = at + ttl;
-                if !again {
-                    self.store.leases.insert(*server, (*term, until));
+                if !again
+                    && let Some((old, until)) = self.store.leases.insert(*server, (*term, until))
+                {
+                    self.store.ended.insert(old, until);
                 }
             }
             (Call::Renew { term, ttl }, Outcome::Done) => {
