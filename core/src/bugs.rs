@@ -43,10 +43,6 @@ bugs! {
     ///
     /// 1: renewals get no answer, another node takes the free lease, and both act.
     ActsPastLease = "acts-past-lease";
-    /// An answer to a renewal counts from when it came, even after the lease's end.
-    ///
-    /// 1: the holder is paused while the answer waits; another takes over, and both act.
-    LateRenewalBelieved = "late-renewal-believed";
     /// The rules go by the calendar in place of the monotonic clock.
     ///
     /// 1, 5: a node's calendar jumps back; it holds on to a lease that is over, or sleeps.
@@ -86,10 +82,6 @@ bugs! {
     ///
     /// 2: a primary is deposed in the midst of a snapshot; its next chunk is stored.
     PlainChunkWrite = "plain-chunk-write";
-    /// Changes of the head without a batch pass the fence.
-    ///
-    /// 2: a deposed primary settles claims or moves `source` before its successor has opened.
-    WriteHeadUnfenced = "write-head-unfenced";
     /// The store takes a batch wherever its head stands.
     ///
     /// 3, 5: the tail is lost or the store emptied under a primary; its log has a hole from then on.

@@ -310,15 +310,13 @@ impl Elector {
         if self.command.is_some() {
             return;
         }
-        let believed = bugs::planted(Bug::LateRenewalBelieved);
-        if now >= until && !believed {
+        if now >= until {
             // The answer came too late: others may have begun to act.
             self.lose(now, Loss::Expired);
             return;
         }
         match answer {
             Answer::Granted(_) => {
-                let sent = if believed { now } else { sent };
                 let until = self.acts_until(sent);
                 let renew_at = sent + self.config.ttl / 3;
                 self.state = State::Leading { term, until, renew_at, sent: None };

@@ -15,7 +15,8 @@ use zonesync_sim::world::run;
 const FOUND: &[(Bug, u64, Promise)] = &[];
 
 /// The bugs that only a scenario finds.
-const BY_SCENARIO: &[Bug] = &[];
+const BY_SCENARIO: &[Bug] =
+    &[Bug::FenceByEpochOnly, Bug::ClaimSettledByEarlierRead, Bug::GuardStopsEvidenced];
 
 /// How many seeds are tried for one bug.
 const SEEDS: u64 = 1_000;
@@ -45,7 +46,7 @@ fn no_bug_is_left_out() {
 #[test]
 #[ignore = "takes minutes"]
 fn seek() {
-    for bug in Bug::ALL {
+    for bug in Bug::ALL.iter().filter(|bug| !BY_SCENARIO.contains(bug)) {
         let seeds = 1..SEEDS + 1;
         let orders = Orders { seeds, until: None, threads: 2, bug: Some(*bug), first: true };
         let totals = run_many(&orders);
