@@ -327,13 +327,21 @@ impl World {
             );
             self.step();
         }
-        let (began, steps) = (self.now, self.hosts.iter().map(|host| host.steps).sum::<u32>());
-        while self.now.since(began) < POLL * 10 {
-            self.step();
-        }
+        // A last loss may only be noticed now.
+        self.rest();
+        let steps = self.hosts.iter().map(|host| host.steps).sum::<u32>();
+        self.rest();
         assert!(self.is_settled(), "it does not stay settled: {:#?}", self.report());
         let steps = self.hosts.iter().map(|host| host.steps).sum::<u32>() - steps;
         assert!(steps < 15 * HOSTS as u32, "{steps} steps while nothing happens");
+    }
+
+    /// Lets ten polls pass.
+    fn rest(&mut self) {
+        let began = self.now;
+        while self.now.since(began) < POLL * 10 {
+            self.step();
+        }
     }
 
     fn is_settled(&self) -> bool {
