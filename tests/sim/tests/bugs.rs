@@ -12,11 +12,72 @@ use zonesync_sim::watch::Promise;
 use zonesync_sim::world::run;
 
 /// The bugs that drawn seeds find.
-const FOUND: &[(Bug, u64, Promise)] = &[];
+const FOUND: &[(Bug, u64, Promise)] = &[
+    (Bug::ActsPastLease, 1, Promise::OnePrimary),
+    (Bug::WallClockInLease, 3, Promise::OnePrimary),
+    (Bug::LateAcquireFences, 329, Promise::OnePrimary),
+    (Bug::LeaseInherited, 1, Promise::OnePrimary),
+    (Bug::HandoverWithoutRelease, 3, Promise::InTime),
+    (Bug::ImpatientCandidate, 1, Promise::OnePrimary),
+    (Bug::StillLeaseRespected, 2, Promise::InTime),
+    (Bug::ObserverStands, 1, Promise::OnePrimary),
+    (Bug::PlainChunkWrite, 37, Promise::Fenced),
+    (Bug::PublishAnywhere, 1, Promise::InOrder),
+    (Bug::CommitWithoutChunks, 248, Promise::Converges),
+    (Bug::TrimTooFar, 1, Promise::Converges),
+    (Bug::StepDownKeepsWriting, 4, Promise::InOrder),
+    (Bug::SameTermAfterBehind, 20, Promise::InOrder),
+    (Bug::AppliesBeforeAcknowledgement, 1, Promise::InOrder),
+    (Bug::RetryAppliedTwice, 14, Promise::Converges),
+    (Bug::ApplyOutOfOrder, 1, Promise::InOrder),
+    (Bug::SkipGap, 1, Promise::InOrder),
+    (Bug::BatchCutShort, 1, Promise::InOrder),
+    (Bug::FollowFork, 145, Promise::InOrder),
+    (Bug::ListHoldsBeginnings, 3, Promise::InOrder),
+    (Bug::MissingTermCovered, 1, Promise::OnePrimary),
+    (Bug::RaiseForEver, 4, Promise::Converges),
+    (Bug::ReadyBeforeComplete, 18, Promise::OnlyAnnounced),
+    (Bug::ReadyTakenBack, 1, Promise::OnlyAnnounced),
+    (Bug::SnapshotHalfRead, 5, Promise::NeverWiped),
+    (Bug::GhostKept, 1, Promise::InOrder),
+    (Bug::OwnClaimLeft, 1, Promise::OnePrimary),
+    (Bug::ClaimNotKept, 4, Promise::Converges),
+    (Bug::JournalNotReplayed, 1, Promise::StaysRevoked),
+    (Bug::SafeTooSoon, 17, Promise::StaysRevoked),
+    (Bug::MemoryOfAnotherBranchPublished, 121, Promise::InOrder),
+    (Bug::ReportsDecideNewest, 121, Promise::InOrder),
+    (Bug::ClaimsIgnored, 6, Promise::Converges),
+    (Bug::IncompleteReadSettles, 378, Promise::StaysRevoked),
+];
 
-/// The bugs that only a scenario finds.
-const BY_SCENARIO: &[Bug] =
-    &[Bug::FenceByEpochOnly, Bug::ClaimSettledByEarlierRead, Bug::GuardStopsEvidenced];
+/// The bugs that `scenarios.rs` finds.
+const BY_SCENARIO: &[Bug] = &[
+    Bug::FenceByEpochOnly,
+    Bug::ClaimSettledByEarlierRead,
+    Bug::GuardStopsEvidenced,
+    Bug::ColdFoundsTruth,
+    Bug::FirstLoadUnguarded,
+    Bug::SourceAheadOfData,
+    Bug::RevocationAfterDeploy,
+    Bug::GuardAsleep,
+    Bug::GuardPassedByRepetition,
+    Bug::HeldForgotten,
+    Bug::PresentRowRemoved,
+    Bug::SweepOfQuarantined,
+    Bug::PoisonBlocksAll,
+];
+
+/// The bugs that no simulated history is known to show: their seeds were not found within
+/// [`SEEDS`]. Tests of the rules and of whole zones see them.
+const UNSEEN: &[Bug] = &[
+    Bug::EpochGoesBack,
+    Bug::LogAndHeadFromTwoMasters,
+    Bug::IncompleteReadMovesSource,
+    Bug::UnpublishedReadLost,
+    Bug::RemovalUndoneByStale,
+    Bug::GuardForgottenAtTakeover,
+    Bug::OtherFilterEmpties,
+];
 
 /// How many seeds are tried for one bug.
 const SEEDS: u64 = 1_000;
@@ -37,7 +98,8 @@ fn each_bug_is_found_by_its_checker() {
 fn no_bug_is_left_out() {
     let all = Bug::ALL.iter().copied();
     let missing: Vec<_> = all
-        .filter(|bug| !FOUND.iter().any(|(found, ..)| found == bug) && !BY_SCENARIO.contains(bug))
+        .filter(|bug| !FOUND.iter().any(|(found, ..)| found == bug))
+        .filter(|bug| !BY_SCENARIO.contains(bug) && !UNSEEN.contains(bug))
         .map(Bug::name)
         .collect();
     assert_eq!(missing, [""; 0], "found by nothing");
