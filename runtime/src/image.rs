@@ -3,7 +3,7 @@
 //! An image is one file: a snapshot of the state at one position, and behind it a journal of what was
 //! applied since. [`decode`] checks every byte of it; `load` puts it into a state; `keeper` writes it
 //! in the background, in the order in which things happened; [`Disk`] is what it is written to, and
-//! [`FileDisk`] the real one. [`verify`] works out again what a state sums up to.
+//! [`FileDisk`] the real one. [`verify()`] works out again what a state sums up to.
 //!
 //! Only what the zone announced comes into an image: a state that was loaded, published or followed
 //! to, and the batches of the log that led on from there.

@@ -102,7 +102,10 @@ fn play(scenario: &Scenario) -> Result<(), String> {
     }
     match outcome.failed {
         Some(failed) => Err(failed.to_string()),
-        None => Ok(println!("All that must hold held.")),
+        None => {
+            println!("All that must hold held.");
+            Ok(())
+        }
     }
 }
 
