@@ -13,6 +13,8 @@
 //! 5. Once faults stop, all nodes soon hold the same state, and it is the repository's.
 //! 6. What was revoked is never found again without a new deploy.
 //! 7. No read of the repository wipes the zone; absent removals may wait, evidenced ones never do.
+//!
+//! `docs/promises.md` has them in full, with how each is checked.
 
 macro_rules! bugs {
     ($($(#[$doc:meta])* $bug:ident = $name:literal;)*) => {

@@ -12,7 +12,7 @@ mod store;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
-use zonesync::store::{Acquired, Bytes, Log, Look, RaiseAnswer, Renewed, StoreError, Written};
+use zonesync::store::{Acquired, Bytes, Log, Look, RaiseAnswer, Renewed, Written};
 use zonesync_core::election::Role;
 use zonesync_core::format::{BatchMeta, Head};
 use zonesync_core::id::{EntityKey, EntityKeyBuf, Position, Term, TermId};
@@ -396,9 +396,4 @@ impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch").field("broken", &self.broken).finish_non_exhaustive()
     }
-}
-
-/// Says whether an answer is an error that tells nothing.
-pub fn is_unknown(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unavailable(_))
 }
