@@ -48,6 +48,9 @@ const FOUND: &[(Bug, u64, Promise)] = &[
     (Bug::ReportsDecideNewest, 121, Promise::InOrder),
     (Bug::ClaimsIgnored, 6, Promise::Converges),
     (Bug::IncompleteReadSettles, 378, Promise::StaysRevoked),
+    (Bug::GuardForgottenAtTakeover, 218, Promise::NeverWiped),
+    (Bug::RemovalUndoneByStale, 4, Promise::InOrder),
+    (Bug::OtherFilterEmpties, 243, Promise::NeverWiped),
 ];
 
 /// The bugs that `scenarios.rs` finds.
@@ -74,9 +77,6 @@ const UNSEEN: &[Bug] = &[
     Bug::LogAndHeadFromTwoMasters,
     Bug::IncompleteReadMovesSource,
     Bug::UnpublishedReadLost,
-    Bug::RemovalUndoneByStale,
-    Bug::GuardForgottenAtTakeover,
-    Bug::OtherFilterEmpties,
 ];
 
 /// How many seeds are tried for one bug.
