@@ -34,7 +34,9 @@ impl World {
             }
             if !self.agree() {
                 agreed = None;
-                let late = now - begun > AGREE && !self.waits();
+                // What a full read brings is published later, and takes its time to arrive.
+                let published = self.watch().published.0;
+                let late = now.saturating_sub(begun.max(published)) > AGREE && !self.waits();
                 let at = self.executor.now();
                 let what = || format!("the nodes do not agree in time: {}", self.standings());
                 self.watch.lock().expect("one thread").check(at, Promise::Converges, !late, what);
