@@ -21,7 +21,7 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(any(test, feature = "seeded-bugs"))]
+#[cfg(test)]
 extern crate std;
 
 pub mod bugs;

@@ -52,10 +52,10 @@ pub struct Orders {
 pub fn run_many(orders: &Orders) -> Totals {
     let totals = Mutex::new(Totals::default());
     let (next, stop) = (AtomicU64::new(orders.seeds.start), AtomicBool::new(false));
+    plant(orders.bug);
     std::thread::scope(|scope| {
         for _ in 0..orders.threads.max(1) {
             scope.spawn(|| {
-                plant(orders.bug);
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     let late = orders.until.is_some_and(|until| Instant::now() >= until);
@@ -72,6 +72,7 @@ pub fn run_many(orders: &Orders) -> Totals {
             });
         }
     });
+    plant(None);
     let mut totals = totals.into_inner().expect("all threads are done");
     totals.agreed.sort_unstable();
     totals

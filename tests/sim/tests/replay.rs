@@ -1,10 +1,7 @@
 //! A seed decides all of a world: run again, it is the same.
 
 use zonesync_sim::plan::draw;
-use zonesync_sim::shrink::shrink;
 use zonesync_sim::world::run;
-
-use zonesync_core::bugs::{Bug, plant};
 
 #[test]
 fn a_seed_gives_the_same_world_again() {
@@ -14,18 +11,6 @@ fn a_seed_gives_the_same_world_again() {
         assert_eq!(first.trace, second.trace, "seed {seed}");
         assert_eq!(first.passed, second.passed, "seed {seed}");
     }
-}
-
-#[test]
-fn a_failure_is_cut_down_to_what_it_needs() {
-    plant(Some(Bug::SkipGap));
-    let plan = draw(1);
-    let broken = run(&plan).broken.expect("the bug shows in this seed");
-    let (short, again) = shrink(&plan, &broken);
-    assert_eq!(again.promise, broken.promise);
-    assert!(short.acts.len() <= 10, "{} acts are left", short.acts.len());
-    assert_eq!(run(&short).broken.map(|broken| broken.promise), Some(broken.promise));
-    plant(None);
 }
 
 #[test]

@@ -20,6 +20,7 @@ runs a whole zone in one thread, from a seed, and checks its promises at every s
     sim --for SECONDS       fresh seeds for so long
     sim --bug NAME          with a deliberate bug planted; stops when it is found
     sim --bugs              lists them
+    sim --seek              seeks a seed for each, for `tests/bugs.rs`
     sim --scenario NAME     an incident written by hand
     sim --scenarios         lists them
 ";
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
 fn orders() -> Result<Option<Orders>, String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut orders = Orders { seeds: 1..1_001, until: None, threads, bug: None, first: false };
+    let mut scenario = None;
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
@@ -67,14 +69,17 @@ fn orders() -> Result<Option<Orders>, String> {
                 orders.bug = Some(Bug::from_name(&name).ok_or(format!("no bug is called {name}"))?);
                 orders.first = true;
             }
+            "--seek" => {
+                Bug::ALL.iter().for_each(|bug| seek(&orders, *bug));
+                return Ok(None);
+            }
             "--bugs" => {
                 Bug::ALL.iter().for_each(|bug| println!("{}", bug.name()));
                 return Ok(None);
             }
             "--scenario" => {
                 let name = value()?;
-                let scenario = named(&name).ok_or(format!("no scenario is called {name}"))?;
-                return play(&scenario).map(|()| None);
+                scenario = Some(named(&name).ok_or(format!("no scenario is called {name}"))?);
             }
             "--scenarios" => {
                 all().iter().for_each(|scenario| println!("{}", scenario.name));
@@ -87,11 +92,26 @@ fn orders() -> Result<Option<Orders>, String> {
             _ => return Err(format!("{arg} is not known")),
         }
     }
-    Ok(Some(orders))
+    match scenario {
+        Some(scenario) => play(&scenario, orders.bug).map(|()| None),
+        None => Ok(Some(orders)),
+    }
+}
+
+/// Prints a seed that finds a bug, as a line of the tests' table.
+fn seek(orders: &Orders, bug: Bug) {
+    let totals = run_many(&Orders { bug: Some(bug), first: true, ..orders.clone() });
+    match totals.broken.iter().next() {
+        Some((seed, broken)) => {
+            println!("    (Bug::{bug:?}, {seed}, Promise::{:?}),", broken.promise)
+        }
+        None => println!("    // Bug::{bug:?}"),
+    }
 }
 
 /// Plays an incident and tells what happened.
-fn play(scenario: &Scenario) -> Result<(), String> {
+fn play(scenario: &Scenario, bug: Option<Bug>) -> Result<(), String> {
+    plant(bug);
     println!("{}: {}", scenario.name, scenario.story);
     let outcome = scenario.run(1);
     for (at, line) in joined(&outcome.ending.trace) {
