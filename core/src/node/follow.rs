@@ -3,7 +3,7 @@
 use super::{Event, Held, LogSeen, Node, Reason, Step};
 use crate::bugs::{self, Bug};
 use crate::election::Loss;
-use crate::format::{BatchMeta, Head};
+use crate::format::{BatchMeta, Head, Snapshot};
 use crate::history::{self, Standing};
 use crate::id::{Epoch, Position};
 use crate::time::{Duration, Instant};
@@ -32,7 +32,10 @@ impl Node {
         if core::mem::take(&mut self.woken) && stands {
             self.elector.handle_wake(now);
         }
-        self.head = seen.head.cloned();
+        // A head is large, and mostly the one that is known.
+        if self.head.as_ref() != seen.head {
+            self.head = seen.head.cloned();
+        }
         if went_back {
             let position = self.held.as_ref().map(|h| h.position);
             self.step = Some(Step::Raise { seen: self.elector.known(), position });
@@ -45,27 +48,31 @@ impl Node {
 
     /// Decides how to get from what is held to the head.
     pub(super) fn follow(&mut self, now: Instant, entries: &[BatchMeta], gap: bool) {
-        let Some(head) = self.head.clone() else {
+        let Some(head) = &self.head else {
             let reason = if self.held.is_some() { Reason::Claimed } else { Reason::StoreEmpty };
             self.report.out_of_sync(now, reason);
             self.serve_image(now);
             self.rest(now);
             return;
         };
-        let Some(held) = self.held.clone() else {
+        let (at, snapshot) = (head.position(), head.snapshot);
+        let Some(held) = &self.held else {
             if head.is_complete() {
                 self.report.out_of_sync(now, Reason::CatchingUp);
-                self.load(now, &head);
+                self.load(now, snapshot);
             } else {
                 self.report.out_of_sync(now, Reason::FirstLoad);
                 if bugs::planted(Bug::ReadyBeforeComplete) {
-                    self.become_ready(head.position());
+                    self.become_ready(at);
                 }
                 self.rest(now);
             }
             return;
         };
         let standing = history::standing(held.position, &head.list, &head.claims);
+        let position = held.position;
+        let behind = standing == Standing::Covered && position != at;
+        let follow = if behind { acceptable(held, entries) } else { 0 };
         if standing != Standing::Lost {
             self.raised = None;
         }
@@ -73,28 +80,28 @@ impl Node {
             self.serve_image(now);
         }
         match standing {
-            Standing::Covered if held.position == head.position() => {
-                if held.digest.fingerprint() == head.digest.fingerprint() {
+            Standing::Covered if position == at => {
+                if self.stands_at_head() {
                     self.arrive(now);
                 } else {
-                    self.heal(now, &head);
+                    self.heal(now, at, snapshot);
                 }
             }
-            Standing::Covered => match acceptable(&held, entries) {
-                0 => self.heal(now, &head),
-                _ if gap => self.heal(now, &head),
+            Standing::Covered => match follow {
+                0 => self.heal(now, at, snapshot),
+                _ if gap => self.heal(now, at, snapshot),
                 count => {
                     self.report.out_of_sync(now, Reason::CatchingUp);
                     self.step = Some(Step::Apply { count });
                 }
             },
-            Standing::Settled => self.heal(now, &head),
+            Standing::Settled => self.heal(now, at, snapshot),
             Standing::Claimed if !bugs::planted(Bug::RaiseForEver) => {
                 self.report.out_of_sync(now, Reason::Claimed);
                 self.rest(now);
             }
             Standing::Claimed | Standing::Lost => {
-                let position = Some(held.position);
+                let position = Some(position);
                 self.step = Some(Step::Raise { seen: self.elector.known(), position });
             }
         }
@@ -142,15 +149,15 @@ impl Node {
         })
     }
 
-    fn heal(&mut self, now: Instant, head: &Head) {
+    fn heal(&mut self, now: Instant, at: Position, snapshot: Option<Snapshot>) {
         self.report.out_of_sync(now, Reason::Mismatch);
-        self.push_event(Event::Healing(head.position()));
-        self.load(now, head);
+        self.push_event(Event::Healing(at));
+        self.load(now, snapshot);
     }
 
-    pub(super) fn load(&mut self, now: Instant, head: &Head) {
+    pub(super) fn load(&mut self, now: Instant, snapshot: Option<Snapshot>) {
         self.loads += 1;
-        match head.snapshot {
+        match snapshot {
             Some(snapshot) if self.loads <= LOADS_MAX => {
                 self.step = Some(Step::Load { snapshot });
             }
@@ -176,8 +183,8 @@ impl Node {
                     self.read_again();
                 }
             }
-            None => match self.head.clone() {
-                Some(head) => self.heal(now, &head),
+            None => match self.head.as_ref().map(|head| (head.position(), head.snapshot)) {
+                Some((at, snapshot)) => self.heal(now, at, snapshot),
                 None => self.read_again(),
             },
         }

@@ -30,13 +30,13 @@ impl Node {
                     self.follow(now, entries, gap);
                 }
             }
-            (TakeOver::Restore, Some(head)) => self.load(now, head),
+            (TakeOver::Restore, Some(head)) => self.load(now, head.snapshot),
             (TakeOver::Reconcile, Some(head)) => {
                 let position = self.held.as_ref().map(|h| h.position);
                 if position.is_some_and(|p| !head.claims.contains(p)) {
                     self.step = Some(Step::Raise { seen: self.elector.known(), position });
                 } else {
-                    self.load(now, head);
+                    self.load(now, head.snapshot);
                 }
             }
             (TakeOver::Reconcile, None) => unreachable!("two branches need two states"),

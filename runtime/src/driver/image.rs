@@ -36,7 +36,7 @@ impl Driver {
         };
         let (incarnation, filter) =
             work.zone.unwrap_or((self.tools.incarnation, self.tools.filter));
-        let end = Head {
+        let end = Box::new(Head {
             incarnation,
             format: FORMAT,
             list: held.list.clone(),
@@ -46,7 +46,7 @@ impl Driver {
             source: held.source,
             filter,
             guard: work.guard.clone(),
-        };
+        });
         let in_sync = self.node.standing(self.tools.runtime.now()).in_sync;
         keeper.keep(&work.writer, &mut work.kept, end, in_sync);
     }

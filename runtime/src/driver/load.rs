@@ -195,7 +195,7 @@ pub(super) async fn load(
                 },
                 source: head.source,
             };
-            work.seen = Some((head.position(), head.guard.clone()));
+            work.seen = Some(head.clone());
             work.zone = Some((head.incarnation, head.filter));
             staged.source = head.source;
             work.staged = Some(staged);

@@ -187,7 +187,7 @@ async fn read(
             if bugs::planted(Bug::SkipGap) {
                 work.entries.drain(..work.entries.len().saturating_sub(1));
             }
-            work.seen = log.head.as_ref().map(|head| (head.position(), head.guard.clone()));
+            work.seen.clone_from(&log.head);
             if let Some(head) = &log.head {
                 work.zone = Some((head.incarnation, head.filter));
             }

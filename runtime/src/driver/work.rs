@@ -1,11 +1,12 @@
 //! What the steps of one node work on: its state, the one staged beside it, and what is pending.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use zonesync_core::bugs::{self, Bug};
 use zonesync_core::digest::{Digest, DigestKey};
 use zonesync_core::entity::{Action, Change, Rank, Version};
-use zonesync_core::format::{Filter, Source};
+use zonesync_core::format::{Filter, Head, Source};
 use zonesync_core::id::{EntityKey, EntityKeyBuf, Position};
 use zonesync_core::node::{Base, Held};
 use zonesync_core::removal::{GuardData, Token};
@@ -40,8 +41,8 @@ pub(super) struct Work {
     pub(super) own_source: Source,
     /// What is held back since the rows fall short: token, and how many are missing.
     pub(super) short: Option<(Token, u64)>,
-    /// The guard of the head that was read last, until it is known what becomes of it.
-    pub(super) seen: Option<(Position, GuardData)>,
+    /// The head that was read last, for its guard, until it is known what becomes of it.
+    pub(super) seen: Option<Arc<Head>>,
     /// How many first loads in a row were put off since the rows were not all there.
     pub(super) put_off: u32,
     pub(super) quarantine: Quarantine,
@@ -96,8 +97,9 @@ impl Work {
 
     /// Takes the guard's data of a head at `position`, whose state is now held.
     pub(super) fn arrive(&mut self, position: Position) {
-        if let Some((_, guard)) = self.seen.take_if(|(at, _)| *at == position) {
-            self.guard = guard;
+        let head = self.seen.take_if(|head| head.position() == position);
+        if let Some(head) = head.filter(|head| head.guard != self.guard) {
+            self.guard = head.guard.clone();
         }
     }
 
@@ -108,8 +110,8 @@ impl Work {
         self.own_source = self.source;
         if bugs::planted(Bug::GuardForgottenAtTakeover) {
             self.guard = GuardData::default();
-        } else if let Some((_, guard)) = self.seen.take() {
-            self.guard.merge(now, &guard);
+        } else if let Some(head) = self.seen.take() {
+            self.guard.merge(now, &head.guard);
         }
     }
 

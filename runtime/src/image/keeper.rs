@@ -45,8 +45,9 @@ pub(crate) struct Keeper {
     runtime: Arc<dyn Runtime>,
     board: Arc<Board>,
     queue: Arc<Queue>,
-    /// Where the image ends once all that was handed over is written.
-    last: Option<Head>,
+    /// Where the image ends once all that was handed over is written. Boxed, for it is large and is
+    /// compared after each step.
+    last: Option<Box<Head>>,
     /// When the state was last known to be the zone's newest, and when the image was told.
     known_at: WallTime,
     told_at: WallTime,
@@ -103,7 +104,7 @@ impl Keeper {
         if let Some(loaded) = &loaded {
             let (position, entities) = (loaded.head.position(), loaded.head.digest.count());
             tracing::info!(place, %position, entities, "image: read");
-            self.last = Some(loaded.head.clone());
+            self.last = Some(Box::new(loaded.head.clone()));
             self.known_at = loaded.at;
             scribe.go_on(loaded);
         }
@@ -118,7 +119,13 @@ impl Keeper {
 
     /// Hands over what became of the state since the last call. `end` is where it stands now, and
     /// `in_sync` whether that is the zone's newest.
-    pub(crate) fn keep(&mut self, writer: &Writer, kept: &mut Vec<Kept>, end: Head, in_sync: bool) {
+    pub(crate) fn keep(
+        &mut self,
+        writer: &Writer,
+        kept: &mut Vec<Kept>,
+        end: Box<Head>,
+        in_sync: bool,
+    ) {
         let now = self.runtime.wall_now();
         if in_sync {
             self.known_at = now;
@@ -145,7 +152,7 @@ impl Keeper {
     /// Adds to the journal what leads from `last` to `end`.
     fn add(
         &mut self,
-        mut last: Head,
+        mut last: Box<Head>,
         kept: &mut Vec<Kept>,
         end: &Head,
         in_sync: bool,
@@ -157,9 +164,9 @@ impl Keeper {
                 self.push(Some(bytes), meta.position);
             }
         }
-        last.digest = end.digest.clone();
+        last.digest.clone_from(&end.digest);
         let quiet = now.as_millis().saturating_sub(self.told_at.as_millis()).unsigned_abs();
-        if last != *end {
+        if *last != *end {
             self.push(Some(end.encode().into()), end.position());
         } else if in_sync && u128::from(quiet) >= SEEN_EVERY.as_millis() {
             self.push(None, end.position());
@@ -172,7 +179,7 @@ impl Keeper {
     }
 
     /// Asks for a snapshot of what is held now.
-    fn pack(&mut self, writer: &Writer, end: Head, continues: bool) {
+    fn pack(&mut self, writer: &Writer, end: Box<Head>, continues: bool) {
         let view = writer.view();
         if (view.position(), view.digest()) != (end.position(), &end.digest) {
             tracing::error!(position = %end.position(), "image: not written, for the state is another");
@@ -180,7 +187,7 @@ impl Keeper {
         }
         self.told_at = self.known_at;
         self.last = Some(end.clone());
-        self.queue.push_snapshot(Job { view, head: end, at: self.known_at, continues });
+        self.queue.push_snapshot(Job { view, head: *end, at: self.known_at, continues });
     }
 
     /// Forgets what the image holds: the next state is another.
@@ -200,6 +207,9 @@ impl Keeper {
 
 /// Says whether the batches lead from one state to the other, position by position.
 fn leads(last: &Head, kept: &[Kept], end: &Head) -> bool {
+    if kept.is_empty() {
+        return last.digest == end.digest;
+    }
     let mut at = (last.position(), last.digest.fingerprint());
     let follow = kept.iter().all(|kept| match kept {
         Kept::Batch(meta, _) => {

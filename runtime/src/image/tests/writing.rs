@@ -97,7 +97,7 @@ impl Desk {
     }
 
     fn keep(&mut self) {
-        self.keeper.keep(&self.writer, &mut self.kept, self.head.clone(), true);
+        self.keeper.keep(&self.writer, &mut self.kept, Box::new(self.head.clone()), true);
     }
 
     /// Lets the whole state come into the image.
@@ -210,7 +210,7 @@ fn a_quiet_image_is_told_now_and_then_that_it_is_the_newest() {
     desk.begin();
     let told = |desk: &mut Desk, millis: i64, in_sync: bool| {
         desk.host.wall.store(millis, std::sync::atomic::Ordering::Relaxed);
-        desk.keeper.keep(&desk.writer, &mut desk.kept, desk.head.clone(), in_sync);
+        desk.keeper.keep(&desk.writer, &mut desk.kept, Box::new(desk.head.clone()), in_sync);
         desk.host.run();
         decode(desk.disk.inner().stands.as_ref().unwrap(), None).unwrap().at.as_millis()
     };
