@@ -38,7 +38,7 @@ use std::sync::Arc;
 pub use keys::{KEYS, Key, Kind};
 pub use problem::{ConfigError, Origin, Problem};
 pub use reader::Explained;
-pub use settings::{ElectionSource, Filter, Repository, Secret, Settings, Store};
+pub use settings::{ElectionSource, Filter, Repository, Settings, Store};
 
 use reader::Reader;
 use resolve::Properties;

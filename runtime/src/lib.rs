@@ -39,12 +39,15 @@ pub mod image;
 pub mod node;
 pub mod repository;
 pub mod runtime;
+mod secret;
 mod start;
 pub mod state;
 pub mod status;
 pub mod store;
+pub mod tls;
 
 pub use node::{Options, Parts, ZoneSync};
+pub use secret::Secret;
 pub use start::StartError;
 pub use zonesync_core as core;
 

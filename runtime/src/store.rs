@@ -11,6 +11,7 @@
 //! The same suite of tests runs against every store.
 
 pub mod memory;
+pub mod redis;
 
 use std::fmt;
 use std::future::Future;

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::secret::MASK;
+
 /// The most characters of a value that a message shows.
 const SHOWN_MAX: usize = 120;
-
-/// What stands in a message for a secret.
-pub(super) const MASK: &str = "***";
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! What a node needs to know, with its types.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use zonesync_core::id::{NodeId, ZoneName};
 use super::place;
 use super::reader::Reader;
 use crate::node::Options;
+use crate::secret::Secret;
 
 /// The settings of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,23 +118,6 @@ pub enum ElectionSource {
     None,
 }
 
-/// A text that no message shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Gives the text.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(super::problem::MASK)
-    }
-}
-
 /// Reads every key of the table. What is wrong gets a stand-in, so that the rest is read too; the
 /// caller drops the settings if there is any problem.
 pub(super) fn read(reader: &mut Reader<'_>) -> Settings {
@@ -183,7 +166,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Settings {
         cluster_id: reader.text("zonesync.cluster-id").map(|value| value.text),
         admin_socket: read_socket(reader, &zone, &node),
         decrypt_properties,
-        properties_secret: properties_secret.map(|value| Secret(value.text)),
+        properties_secret: properties_secret.map(|value| Secret::new(value.text)),
         zone,
         node,
     }
