@@ -52,8 +52,8 @@ fn a_head_of_another_branch_that_comes_with_the_load_is_not_opened_on() {
         digest: head.digest.clone(),
         source: head.source,
     };
-    let now = alone.now;
-    alone.node().handle_loaded(now, Some((&head, staged)));
+    let (now, newest) = (alone.now, alone.host.node.seen());
+    alone.node().handle_loaded(now, Some((newest, &head, staged)));
     let next = alone.next();
     assert!(
         !matches!(next, Some(Step::Open { .. })),

@@ -74,6 +74,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 state: their reports say how much there was, so a person is asked.",
         script: only_observers_know,
     },
+    Scenario {
+        name: "settlement-lost-again",
+        story: "The store lost a revocation that an edge gateway had; the zone read the repository, \
+                published it again, and told the gateway that it may let go of what it holds. While \
+                it loads the zone's state, the store fails over once more and loses all that.",
+        script: settlement_lost,
+    },
 ];
 
 fn failover(s: &mut Script) {
@@ -301,4 +308,25 @@ fn one_epoch_twice(s: &mut Script) {
     s.strike(Fault::Lead(vec![2, 3], Side::Old));
     s.after(15 * SECOND);
     s.expect("the loser leads no more", move |world| !loser_leads(world));
+}
+
+fn settlement_lost(s: &mut Script) {
+    s.nodes(3).observers(2..3).weight(100_000).at(4 * SECOND).others_join();
+    // The next primary is away while the revocation is published, and lost.
+    s.at(15 * SECOND).strike(Fault::Cut(1, 3 * SECOND)).change(Change::Off(vec![Row::Key(1)]));
+    s.within(HEARD, "the observer has it", |world| !world.finds(2, 1));
+    s.strike(Fault::Crash(0, 120 * SECOND)).strike(Fault::StoreLostTail(SECOND));
+    s.strike(Fault::RepositoryDown(20 * SECOND)).strike(Fault::Cut(2, 22 * SECOND));
+    s.throughout(60 * SECOND, "the observer never finds the key again", |world| {
+        world.is_ready(2) && !world.finds(2, 1)
+    });
+    s.at(36 * SECOND).strike(Fault::Slow(30 * MS, 20 * SECOND));
+    s.within(10 * SECOND, "its claim is settled, and it loads", |world| {
+        !world.settled_claims().is_empty() && world.is_loading(2)
+    });
+    s.strike(Fault::PausePrimary(2 * SECOND)).strike(Fault::StoreOld(8 * SECOND));
+    s.expect("nothing of that is left", |world| world.settled_claims().is_empty());
+    s.after(2 * SECOND).within(FOUND + HEALED, "all agree, and no claim is open", |world| {
+        world.agree() && world.open_claims().is_empty() && world.nobody_finds(1)
+    });
 }
