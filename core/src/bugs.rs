@@ -215,6 +215,10 @@ bugs! {
     ///
     /// 7: all nodes are started anew, and the repository answers in part.
     ColdFoundsTruth = "cold-founds-truth";
+    /// A first load does not wait for what live nodes report.
+    ///
+    /// 7: the store restarts empty, a cold node finds it first, and the repository answers in part.
+    FirstLoadAtOnce = "first-load-at-once";
     /// A first load is not measured by what live nodes hold.
     ///
     /// 7: the store restarts empty, a cold node leads, and the repository answers in part.

@@ -53,6 +53,10 @@ impl Node {
             self.report.out_of_sync(now, reason);
             self.serve_image(now);
             self.rest(now);
+            if self.held.is_some() {
+                // Whoever founds the zone anew must hear of what is held, and soon.
+                self.elector.handle_wake(now);
+            }
             return;
         };
         let (at, snapshot) = (head.position(), head.snapshot);

@@ -248,7 +248,7 @@ fn a_loaded_state_whose_head_lost_ones_own_position_is_not_installed() {
 #[test]
 fn a_state_loaded_from_a_store_that_went_back_is_not_installed() {
     let loads = |heard_of: Option<Epoch>| {
-        let mut alone = Alone::steady();
+        let alone = Alone::steady();
         let (now, head) = (alone.now, alone.store.head.clone().unwrap());
         let held = alone.host.node.held().unwrap().clone();
         let term = head.position().term;

@@ -63,9 +63,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "cold-node-first-at-an-emptied-store",
         story: "The store restarts without its data, and before any other a new gateway finds it, \
-                while the repository shows half of its rows. It cannot know better; the others do, \
-                and must not give up what they have for that.",
+                while the repository shows half of its rows. The others come a moment later: what \
+                they hold must be published, and not half of the rows.",
         script: cold_node_first,
+    },
+    Scenario {
+        name: "cold-node-alone-at-an-emptied-store",
+        story: "The same, but the others cannot reach the store for some seconds. The new gateway \
+                cannot know better; the others do, and must not give up what they have for that.",
+        script: cold_node_alone,
     },
     Scenario {
         name: "only-observers-know",
@@ -256,13 +262,36 @@ fn restarts_empty(s: &mut Script) {
     s.strike(Fault::Join(3)).within(HEARD, "a new node is ready", |world| world.is_ready(3));
 }
 
-fn cold_node_first(s: &mut Script) {
+/// A node without a state finds an emptied store beside rows that are not all there, and the others
+/// come so long after it.
+fn cold_node(s: &mut Script, rows: Fault, before: u64) {
     s.nodes(4).full_read(20 * SECOND).at(4 * SECOND).join(1..3);
     s.at(10 * SECOND).change(Change::Off(vec![Row::Key(1)])).after(2 * SECOND);
-    s.strike(Fault::RepositoryLies(50, 30 * SECOND)).strike(Fault::Cut(0, SECOND));
-    s.strike(Fault::Cut(1, SECOND)).strike(Fault::Cut(2, SECOND));
+    s.strike(rows).strike(Fault::Cut(0, before));
+    s.strike(Fault::Cut(1, before)).strike(Fault::Cut(2, before));
     s.strike(Fault::StoreEmptied).strike(Fault::Join(3));
-    s.within(SECOND, "the new node founds the zone anew", |world| world.is_ready(3));
+}
+
+fn cold_node_first(s: &mut Script) {
+    cold_node(s, Fault::RepositoryPartial(50, 30 * SECOND), SECOND / 4);
+    s.throughout(40 * SECOND, "whoever is ready holds all there is", |world| {
+        (0..3).all(|slot| world.is_ready(slot)) && world.nothing_is_missing()
+    });
+    s.within(SECOND / 4, "the new node has the lease", |world| world.leads(3));
+    s.within(FOUND, "it leaves it to one that holds a state", |world| {
+        !world.leads(3) && world.reigns_since(12 * SECOND).iter().any(|reign| reign.slot != 3)
+    });
+    s.within(HEARD, "which publishes that, and the new node is ready", |world| {
+        world.is_ready(3) && world.agree() && world.open_claims().is_empty()
+    });
+    s.expect("with all there is, and nothing that was revoked", |world| {
+        world.nothing_is_missing() && world.nobody_finds(1)
+    });
+}
+
+fn cold_node_alone(s: &mut Script) {
+    cold_node(s, Fault::RepositoryLies(50, 30 * SECOND), 5 * SECOND);
+    s.within(2 * SECOND, "the new node founds the zone anew", |world| world.is_ready(3));
     s.throughout(60 * SECOND, "the others keep all they have", |world| {
         (0..3).all(|slot| world.is_ready(slot) && world.missing(slot) == 0) && world.nobody_finds(1)
     });
