@@ -53,6 +53,8 @@ const FOUND: &[(Bug, u64, Promise)] = &[
     (Bug::JournalNotReplayed, 1, Promise::StaysRevoked),
     (Bug::ImageTakenForTheZones, 1, Promise::OnlyAnnounced),
     (Bug::SafeTooSoon, 17, Promise::StaysRevoked),
+    (Bug::MemoryOfAnotherBranchPublished, 135, Promise::NeverWiped),
+    (Bug::ReportsDecideNewest, 135, Promise::NeverWiped),
     (Bug::ClaimsIgnored, 6, Promise::Converges),
     (Bug::IncompleteReadSettles, 378, Promise::StaysRevoked),
     (Bug::GuardForgottenAtTakeover, 218, Promise::NeverWiped),
