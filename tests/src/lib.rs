@@ -11,6 +11,7 @@ pub mod process;
 pub mod promises;
 pub mod rows;
 pub mod runtimes;
+pub mod servers;
 pub mod store_suite;
 pub mod stream;
 pub mod zone;
