@@ -445,7 +445,9 @@ impl Elector {
             State::Following { look_at } => Some(look_at),
             State::Standing { at, .. } => Some(at),
             State::Asking { again, .. } => again,
-            State::Leading { renew_at, sent, .. } if renews_late() => sent.is_none().then_some(renew_at),
+            State::Leading { renew_at, sent, .. } if renews_late() => {
+                sent.is_none().then_some(renew_at)
+            }
             State::Leading { until, sent: Some(_), .. } => Some(until),
             State::Leading { until, renew_at, sent: None, .. } => Some(until.min(renew_at)),
             State::Looking | State::Releasing => None,

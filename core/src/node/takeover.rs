@@ -81,10 +81,7 @@ impl Node {
         reign.heard = true;
         let begins = reign.plan == TakeOver::FirstLoad && reign.stage == Stage::Preparing;
         let better = |r: &Report| {
-            r.can_stand
-                && r.filter == filter
-                && r.instance != own
-                && r.position != Position::START
+            r.can_stand && r.filter == filter && r.instance != own && r.position != Position::START
         };
         if begins && !self.left_first_load && live.iter().any(better) {
             self.left_first_load = true;

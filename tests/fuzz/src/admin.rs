@@ -100,7 +100,9 @@ impl ManagementRepository for Rows {
         let mut all: Vec<_> = entities().into_iter().map(entity).collect();
         all.sort_by(|a, b| a.key.cmp(&b.key));
         let rows = all.len() as u64;
-        Box::pin(async move { Ok(Reading { full: true, entities: all, rows, ..Reading::default() }) })
+        Box::pin(
+            async move { Ok(Reading { full: true, entities: all, rows, ..Reading::default() }) },
+        )
     }
 
     fn find(&self, keys: Vec<EntityKeyBuf>) -> Reply<'_, Vec<Found>> {

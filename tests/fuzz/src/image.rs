@@ -88,11 +88,8 @@ fn build(bytes: &[u8]) -> Vec<u8> {
                 match (Batch::decode(&record), Head::decode(&record)) {
                     (Ok(batch), _) => {
                         let (previous, before) = state;
-                        let meta = zonesync_core::format::BatchMeta {
-                            previous,
-                            before,
-                            ..*batch.meta()
-                        };
+                        let meta =
+                            zonesync_core::format::BatchMeta { previous, before, ..*batch.meta() };
                         state = (meta.position, meta.after);
                         record = seal::with_meta(&batch, meta);
                     }

@@ -19,7 +19,9 @@ pub fn run(bytes: &[u8]) {
     let Some(entities) = map(*choice, lines.iter().copied()) else { return };
     // Of two rows of one id the last one counts.
     let ids = lines.iter().filter_map(|(table, text)| {
-        Row::parse(*table, text).map_or_else(|bad| bad.id.clone(), |row| Some(row.id)).map(|id| (*table as u8, id))
+        Row::parse(*table, text)
+            .map_or_else(|bad| bad.id.clone(), |row| Some(row.id))
+            .map(|id| (*table as u8, id))
     });
     let ids: Vec<_> = ids.collect();
     if ids.len() == ids.iter().collect::<BTreeSet<_>>().len() {

@@ -299,7 +299,9 @@ impl Source {
         let last = *self.last.lock().expect("one thread");
         let last = last.and_then(|(_, date)| date);
         let since = match request {
-            Read::Since(source) if last.is_some() || source.kinds().next().is_some() => Some(source),
+            Read::Since(source) if last.is_some() || source.kinds().next().is_some() => {
+                Some(source)
+            }
             _ => None,
         };
         let from = |kind| {

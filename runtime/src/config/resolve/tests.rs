@@ -123,7 +123,10 @@ fn placeholders_are_bounded() {
 #[test]
 fn a_placeholder_that_has_not_begun_stays_as_it_is() {
     for begun in ["${", "${a", "$", "a${"] {
-        assert_eq!(text(&properties(&format!("x: '{begun}'"), &[], &[]), "x").as_deref(), Some(begun));
+        assert_eq!(
+            text(&properties(&format!("x: '{begun}'"), &[], &[]), "x").as_deref(),
+            Some(begun)
+        );
     }
 }
 

@@ -228,7 +228,10 @@ impl Watched {
         }
         let old = self.confirmed || status.stale || !status.ready;
         watch.check(at, Promise::OnlyAnnounced, old, || {
-            format!("node {host} shows {} as the zone's, and has seen no head there", status.position)
+            format!(
+                "node {host} shows {} as the zone's, and has seen no head there",
+                status.position
+            )
         });
         watch.check(at, Promise::OnlyAnnounced, status.ready == self.ready, || {
             format!("node {host} is not ready any more")
