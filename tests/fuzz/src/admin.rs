@@ -48,7 +48,7 @@ pub fn run(bytes: &[u8]) {
 
 /// One request of each sort.
 pub fn seeds() -> Vec<Vec<u8>> {
-    [
+    let seeds = [
         r#"{"request":"status"}"#,
         r#"{"request":"list","kind":"API","limit":2,"payload":true}"#,
         r#"{"request":"list","kind":"subscription","after":{"scope":"a","id":"b","subscription":""}}"#,
@@ -63,8 +63,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "{\"request\":\"status\"}\n\n{\"request\":\"verify\"}\nno request\n",
         r#"{"answer":"end","position":"e7/t0000000000000000000000000000009a/s1042","more":true}"#,
     ]
-    .map(|text| text.as_bytes().to_vec())
-    .into()
+    .map(|text| text.as_bytes().to_vec());
+    for seed in seeds.iter().filter(|seed| seed.starts_with(br#"{"request""#)) {
+        let line = seed.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        serde_json::from_slice::<Request>(line).expect("a seed is a request");
+    }
+    seeds.into()
 }
 
 /// A node with some entities, and its socket.

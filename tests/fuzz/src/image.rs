@@ -40,7 +40,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
         seed.extend_from_slice(&(record.len() as u16).to_le_bytes());
         seed.extend_from_slice(record);
     }
-    vec![build(&seed), seed]
+    let image = build(&seed);
+    let read = decode(&image, None).expect("an image");
+    assert_eq!((read.chunks.len(), read.journal_len()), (1, 2));
+    vec![image, seed]
 }
 
 /// Takes the parts of an input.

@@ -79,5 +79,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         r#"7{"id":"key","key":"secret","subscriptions":["sub"],"environmentId":"e","revoked":false,"paused":false,"expireAt":1800000000000,"updatedAt":1}"#,
     ];
     let all = [&[api.as_str()][..], &rest].concat().join("\n");
+    let mapped = map(0, all.lines().filter_map(row)).expect("it is mapped");
+    assert!(mapped.len() >= 5, "a seed says something: {mapped:?}");
     [0_u8, 3, 4, 8].map(|choice| [&[choice][..], all.as_bytes()].concat()).into()
 }
