@@ -30,8 +30,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let parts = [
         (b'C', seal::chunk(position)),
         (b'S', seal::head(position).encode()),
-        (b'B', seal::batch(position)),
         (b'H', mark.encode()),
+        (b'B', seal::batch(position)),
     ];
     let mut seed = Vec::new();
     for (letter, record) in &parts {
@@ -98,6 +98,7 @@ fn build(bytes: &[u8]) -> Vec<u8> {
                     }
                     (_, Ok(mut head)) if letter == b'H' => {
                         head.digest = digest.clone();
+                        state = (head.position(), digest.fingerprint());
                         record = head.encode();
                     }
                     _ => {}

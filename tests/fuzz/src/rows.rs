@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::json;
 use zonesync::repository::mapping::{Mapper, MappingOptions, Origin, Row, Table, Tags};
 use zonesync_core::id::EntityKeyBuf;
 use zonesync_core::time::WallTime;
@@ -64,22 +65,33 @@ fn map<'a>(
 
 /// Rows of all tables.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let definition = r#"{\"id\":\"api\",\"name\":\"n\",\"gravitee\":\"2.0.0\",\"plans\":[{\"id\":\"p\",\"status\":\"PUBLISHED\",\"security\":\"API_KEY\"}],\"properties\":[{\"key\":\"k\",\"value\":\"v\",\"encrypted\":true}],\"tags\":[\"a\"]}"#;
-    let api = format!(
-        r#"5{{"id":"api","type":"PUBLISH_API","environments":["e"],"properties":{{"api_id":"api"}},"payload":"{{\"id\":\"api\",\"lifecycleState\":\"STARTED\",\"definition\":\"{}\"}}","createdAt":1700000000000,"updatedAt":1700000000000}}"#,
-        definition.replace('\\', "\\\\\\")
-    );
+    let definition = r#"{"id":"api","name":"n","type":"proxy","tags":["a"],"plans":[{"id":"p","status":"published"}],"properties":[{"key":"k","value":"yV1RwKiUHAel7eVrBaIg8Q==","encrypted":true}]}"#;
+    let payload = json!({
+        "definitionVersion": "4.0.0", "type": "proxy", "definition": definition,
+        "lifecycleState": "STARTED", "environmentId": "e",
+    });
+    let api = json!({
+        "id": "api", "type": "PUBLISH_API", "payload": payload.to_string(), "environments": ["e"],
+        "properties": {"api_id": "api", "deployment_number": "1"}, "createdAt": 7,
+    });
+    let product = r#"{"id":"b","environmentId":"e","apiIds":["api"],"plans":[{"id":"q","status":"PUBLISHED"}]}"#;
+    let product = json!({
+        "id": "b", "type": "DEPLOY_API_PRODUCT", "payload": product, "environments": ["e"],
+        "properties": {"api_product_id": "b"}, "createdAt": 7,
+    });
+    let events = [format!("5{api}"), format!("5{product}")].join("\n");
     let rest = [
         r#"0{"id":"e","hrids":["e"],"organizationId":"o"}"#,
         r#"1{"id":"o","hrids":["o"]}"#,
-        r#"2{"id":"i","additionalInformation":{}}"#,
+        r#"2{"id":"i"}"#,
         r#"3{"referenceId":"o","referenceType":"ORGANIZATION","license":"bGljZW5zZQ==","updatedAt":1}"#,
         r#"4{"id":"x","referenceType":"ENVIRONMENT","referenceId":"e","target":"GATEWAY","host":"h","status":"CREATED","updatedAt":1}"#,
         r#"6{"id":"sub","api":"api","plan":"p","status":"ACCEPTED","clientId":"c","environmentId":"e","updatedAt":1}"#,
         r#"7{"id":"key","key":"secret","subscriptions":["sub"],"environmentId":"e","revoked":false,"paused":false,"expireAt":1800000000000,"updatedAt":1}"#,
     ];
-    let all = [&[api.as_str()][..], &rest].concat().join("\n");
+    let all = [&[events.as_str()][..], &rest].concat().join("\n");
     let mapped = map(0, all.lines().filter_map(row)).expect("it is mapped");
-    assert!(mapped.len() >= 5, "a seed says something: {mapped:?}");
+    let keys: Vec<_> = mapped.iter().map(|(key, _)| key).collect();
+    assert_eq!(keys.len(), 7, "a seed says something: {keys:?}");
     [0_u8, 3, 4, 8].map(|choice| [&[choice][..], all.as_bytes()].concat()).into()
 }

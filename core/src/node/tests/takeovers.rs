@@ -111,7 +111,7 @@ fn a_first_load_waits_for_what_live_nodes_report() {
 fn a_first_load_is_left_once_to_a_candidate_that_holds_a_state() {
     let mut alone = cold();
     let other = report(&mut alone, lost(4));
-    alone.renew(&[], &[other.clone()]);
+    alone.renew(&[], core::slice::from_ref(&other));
     let term = alone.term;
     assert_eq!(alone.events(), [Event::Lost(term, Loss::Released)]);
     // The other does not take it.
