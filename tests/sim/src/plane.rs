@@ -271,8 +271,15 @@ impl Inner {
 pub struct Source {
     plane: Plane,
     filtered: bool,
-    /// The tick of the last read, and up to which date nothing was missed.
-    last: Arc<Mutex<Option<(Tick, Option<WallTime>)>>>,
+    last: Arc<Mutex<Option<LastRead>>>,
+}
+
+/// A node's last read.
+#[derive(Clone, Copy, Debug)]
+struct LastRead {
+    tick: Tick,
+    /// Up to this date nothing was missed.
+    date: Option<WallTime>,
 }
 
 impl std::fmt::Debug for Source {
@@ -297,7 +304,7 @@ impl Source {
     fn take(&self, request: &Read) -> Reading {
         let inner = self.plane.lock();
         let last = *self.last.lock().expect("one thread");
-        let last = last.and_then(|(_, date)| date);
+        let last = last.and_then(|last| last.date);
         let since = match request {
             Read::Since(source) if last.is_some() || source.kinds().next().is_some() => {
                 Some(source)
@@ -336,8 +343,8 @@ impl Source {
             }
         }
         // What may have been missed is read again.
-        let seen = if reading.incomplete { last } else { Some(seen) };
-        *self.last.lock().expect("one thread") = Some((inner.tick, seen));
+        let date = if reading.incomplete { last } else { Some(seen) };
+        *self.last.lock().expect("one thread") = Some(LastRead { tick: inner.tick, date });
         reading
     }
 }
@@ -373,7 +380,7 @@ impl ManagementRepository for Source {
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(poll_fn(|context: &mut Context<'_>| {
             let mut inner = self.plane.lock();
-            let last = self.last.lock().expect("one thread").map(|(tick, _)| tick);
+            let last = self.last.lock().expect("one thread").map(|last| last.tick);
             if last != Some(inner.tick) && !inner.manners.down {
                 return Poll::Ready(());
             }
