@@ -83,6 +83,11 @@ impl<'a> Batch<'a> {
         &self.meta
     }
 
+    /// Gives the format that it is written in.
+    pub fn format(&self) -> u16 {
+        self.changes.format
+    }
+
     /// Gives the list that takes the place of the one before, if it does not simply advance.
     pub fn list(&self) -> Option<&TermList> {
         self.list.as_ref()
@@ -268,6 +273,15 @@ mod writer {
                 writer.put(changes);
             });
             record.finish()
+        }
+    }
+
+    impl Batch<'_> {
+        /// Makes the same batch in another format. None if it does not fit there.
+        pub fn rewritten(&self, format: u16) -> Option<Vec<u8>> {
+            let mut writer = BatchWriter::in_format(format);
+            let fits = self.changes().all(|change| writer.push(&change) == Ok(Pushed::Taken));
+            fits.then(|| writer.finish(self.meta, self.list()))
         }
     }
 

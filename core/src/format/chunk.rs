@@ -117,10 +117,7 @@ fn check_entities(mut field: Reader<'_>, format: u16) -> Result<Entities<'_>, De
     Ok(entities)
 }
 
-fn read_entity(
-    mut reader: Reader<'_>,
-    format: u16,
-) -> Result<(EntityKey<'_>, &[u8]), DecodeError> {
+fn read_entity(mut reader: Reader<'_>, format: u16) -> Result<(EntityKey<'_>, &[u8]), DecodeError> {
     Ok((read_key(&mut reader, format)?, read_payload(&mut reader)?))
 }
 

@@ -82,7 +82,11 @@ proptest! {
         prop_assert_eq!(batch.meta(), &meta);
         prop_assert_eq!(batch.list(), list.as_ref());
         prop_assert_eq!(batch.len(), changes.len());
-        prop_assert_eq!(batch.changes().collect::<Vec<_>>(), changes);
+        prop_assert_eq!(batch.changes().collect::<Vec<_>>(), &changes[..]);
+        for other in FormatRange::KNOWN.oldest..=FormatRange::KNOWN.newest {
+            let rewritten = record_in(other, &changes, meta, list.as_ref());
+            prop_assert_eq!(batch.rewritten(other), Some(rewritten));
+        }
     }
 
     #[test]

@@ -180,6 +180,13 @@ impl Host {
         }
     }
 
+    /// Makes it one of a version that reads these formats. Comes before all else.
+    pub(super) fn reading(mut self, now: Instant, formats: FormatRange) -> Self {
+        self.config.formats = formats;
+        self.node = Node::new(self.config.clone(), now);
+        self
+    }
+
     /// Starts from what another left on its disk.
     pub(super) fn with_image(
         mut self,
@@ -247,7 +254,8 @@ impl Host {
             Step::Publish { term, position, previous, base, format, list, settled } => {
                 let same = |sent: &InFlight| sent.entry.meta.position == position;
                 if !self.in_flight.as_ref().is_some_and(same) {
-                    self.in_flight = Some(self.build((position, previous), base, format, (list, settled)));
+                    self.in_flight =
+                        Some(self.build((position, previous), base, format, (list, settled)));
                 }
                 let sent = self.in_flight.clone().unwrap();
                 Ask::Publish(term, sent.entry, sent.update)
@@ -402,7 +410,13 @@ impl Host {
 
     fn apply(&mut self, now: Instant, count: usize) {
         let mut held = self.node.held().cloned().expect("a state to apply to");
-        for entry in self.entries.drain(..).take(count) {
+        let formats = self.config.formats;
+        let readable = self.entries.drain(..).take(count).take_while(|e| formats.reads(e.format));
+        let readable: Vec<_> = readable.collect();
+        if readable.is_empty() {
+            return self.node.handle_applied(now, None);
+        }
+        for entry in readable {
             apply(&mut self.own, &entry.changes);
             held.position = entry.meta.position;
             match entry.list {

@@ -3,8 +3,8 @@ use std::vec::Vec;
 
 use super::*;
 use crate::entity::Version;
-use crate::format::{FORMAT, FormatRange};
 use crate::format::testing::*;
+use crate::format::{FORMAT, FormatRange};
 
 fn kinds() -> impl Strategy<Value = Kind> {
     (1..32_u8).prop_map(|code| Kind::from_code(code).unwrap())
