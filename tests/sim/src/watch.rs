@@ -4,6 +4,7 @@
 //! ([`Truth`](crate::truth::Truth)), sees every request that a server carried out (`store`), and
 //! sees every state that a node shows (`node`). It asks no node what it thinks.
 
+mod formats;
 mod ledger;
 mod model;
 mod node;
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use zonesync::store::{Acquired, Bytes, Log, Look, RaiseAnswer, Renewed, Written};
-use zonesync_core::election::Role;
+use zonesync_core::election::{Report, Role};
 use zonesync_core::format::{BatchMeta, Head};
 use zonesync_core::id::{EntityKey, EntityKeyBuf, Position, Term, TermId};
 use zonesync_core::time::Duration;
@@ -50,11 +51,13 @@ pub enum Promise {
     BadBytes = 8,
     /// A primary that goes is followed by another in time.
     InTime = 9,
+    /// Nobody is handed a format that it cannot read.
+    Readable = 10,
 }
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::OnePrimary,
         Self::Fenced,
         Self::InOrder,
@@ -64,6 +67,7 @@ impl Promise {
         Self::NeverWiped,
         Self::BadBytes,
         Self::InTime,
+        Self::Readable,
     ];
 }
 
@@ -79,6 +83,7 @@ impl fmt::Display for Promise {
             Self::NeverWiped => "missing rows do not wipe the zone",
             Self::BadBytes => "bad bytes do no harm",
             Self::InTime => "another primary follows in time",
+            Self::Readable => "nobody is handed what it cannot read",
         };
         write!(f, "promise {} ({text})", *self as u8)
     }
@@ -222,11 +227,30 @@ pub trait Reply {
         Outcome::Done
     }
 
+    /// Gives the least format that the live reports in it speak of.
+    fn least_format(&self) -> Option<u16> {
+        None
+    }
+
+    /// Gives the format of the head in it.
+    fn head_format(&self) -> Option<u16> {
+        None
+    }
+
     /// Turns one bit of what it carries.
     fn flip(&mut self, _seed: u64) {}
 }
 
-impl Reply for Look {}
+fn least(live: &[Report]) -> Option<u16> {
+    live.iter().map(|report| report.format).min()
+}
+
+impl Reply for Look {
+    fn least_format(&self) -> Option<u16> {
+        least(&self.live)
+    }
+}
+
 impl Reply for () {}
 impl Reply for RaiseAnswer {}
 
@@ -246,6 +270,13 @@ impl Reply for Renewed {
             _ => Outcome::Refused,
         }
     }
+
+    fn least_format(&self) -> Option<u16> {
+        match self {
+            Self::Done { live, .. } => least(live),
+            _ => None,
+        }
+    }
 }
 
 impl Reply for Written {
@@ -255,6 +286,10 @@ impl Reply for Written {
 }
 
 impl Reply for Log {
+    fn head_format(&self) -> Option<u16> {
+        self.head.as_ref().map(|head| head.format)
+    }
+
     fn flip(&mut self, seed: u64) {
         if let Some(entry) = self.entries.last_mut() {
             entry.bytes = flipped(&entry.bytes, seed);
@@ -291,6 +326,8 @@ pub struct Watch {
     broken: Option<Broken>,
     lines: VecDeque<(Time, String)>,
     checks: BTreeMap<Promise, u64>,
+    /// Which formats nodes read, and what they were shown.
+    pub formats: formats::Formats,
     /// What the servers were asked, and made of it.
     pub ledger: Ledger,
     /// An entity whose story is told in the trace.
@@ -319,6 +356,7 @@ impl Watch {
             broken: None,
             lines: VecDeque::with_capacity(LINES),
             checks: BTreeMap::new(),
+            formats: formats::Formats::default(),
             ledger: Ledger::default(),
             focus: None,
             observers: BTreeSet::new(),

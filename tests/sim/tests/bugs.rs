@@ -61,6 +61,11 @@ const FOUND: &[(Bug, u64, Promise)] = &[
 
 /// Which deliberate bugs a scenario notices, among others: those that its story is about.
 const NOTICED: &[(&str, &[Bug])] = &[
+    (
+        "rolling-upgrade-and-roll-back",
+        &[Bug::WritesOwnNewest, Bug::FormatNeverFalls, Bug::BatchCutShort],
+    ),
+    ("all-rolled-back-at-once", &[Bug::StandsUnreadable, Bug::FormatNeverFalls]),
     ("primary-killed", &[Bug::ImpatientCandidate, Bug::SourceAheadOfData, Bug::BatchCutShort]),
     ("clean-stop-hands-over", &[Bug::HandoverWithoutRelease, Bug::AppliesBeforeAcknowledgement]),
     ("stalled-write", &[Bug::ActsPastLease, Bug::ReadyTakenBack]),

@@ -103,6 +103,12 @@ impl Link {
                         answer
                     });
                     own.sleep(fate.back).await;
+                    if let Ok(answer) = &answer {
+                        let (least, head) = (answer.least_format(), answer.head_format());
+                        let watch = net.lock().watch.clone();
+                        let mut watch = watch.lock().expect("one thread");
+                        watch.formats.answered(own.now(), host, least, head);
+                    }
                     reply.put(answer);
                 }
                 if let Some(again) = fate.again {

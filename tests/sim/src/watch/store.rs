@@ -68,10 +68,12 @@ impl Watch {
 
     /// Takes in that a node sends a request.
     pub fn sent(&mut self, at: Time, host: HostId, call: &Call) {
+        if self.resumed.get(&host).is_some_and(|resumed| at < resumed + GRACE) {
+            return;
+        }
+        self.see_format(at, host, call);
         // What goes on within a step, or after a pause, is the fence's matter.
-        if matches!(call, Call::Chunk { .. } | Call::Commit { .. })
-            || self.resumed.get(&host).is_some_and(|resumed| at < resumed + GRACE)
-        {
+        if matches!(call, Call::Chunk { .. } | Call::Commit { .. }) {
             return;
         }
         let Some(term) = call.writes_as() else { return };
@@ -88,6 +90,7 @@ impl Watch {
     /// Takes in what a server made of a request.
     pub fn executed(&mut self, done: &Executed<'_>) {
         self.tell(done);
+        self.see_head_format(done);
         let Executed { at, host, server, call, before, after, outcome } = done;
         match (call, outcome) {
             (Call::Acquire { ttl, .. }, Outcome::Granted(term)) => {
