@@ -77,7 +77,7 @@ impl World {
         self.instances += 1;
         let candidate = number + 1 < HOSTS;
         let mut host = Host::new(self.instances, candidate, self.random.next(), self.now);
-        if number > 0 && self.instances % 2 == 0 {
+        if number > 0 && self.instances.is_multiple_of(2) {
             host = host.reading(self.now, FormatRange::up_to(1));
         }
         host.master = self.pick(2) as usize;

@@ -48,6 +48,9 @@ const FOUND: &[(Bug, u64, Promise)] = &[
     (Bug::GhostKept, 1, Promise::InOrder),
     (Bug::OwnClaimLeft, 1, Promise::OnePrimary),
     (Bug::ClaimNotKept, 4, Promise::Converges),
+    (Bug::WritesOwnNewest, 3, Promise::Readable),
+    (Bug::FormatNeverFalls, 3, Promise::Readable),
+    (Bug::StandsUnreadable, 11, Promise::Readable),
     (Bug::JournalNotReplayed, 1, Promise::StaysRevoked),
     (Bug::SafeTooSoon, 17, Promise::StaysRevoked),
     (Bug::MemoryOfAnotherBranchPublished, 121, Promise::InOrder),
@@ -61,10 +64,7 @@ const FOUND: &[(Bug, u64, Promise)] = &[
 
 /// Which deliberate bugs a scenario notices, among others: those that its story is about.
 const NOTICED: &[(&str, &[Bug])] = &[
-    (
-        "rolling-upgrade-and-roll-back",
-        &[Bug::WritesOwnNewest, Bug::FormatNeverFalls, Bug::BatchCutShort],
-    ),
+    ("rolling-upgrade-and-roll-back", &[Bug::WritesOwnNewest, Bug::FormatNeverFalls]),
     ("all-rolled-back-at-once", &[Bug::StandsUnreadable, Bug::FormatNeverFalls]),
     ("primary-killed", &[Bug::ImpatientCandidate, Bug::SourceAheadOfData, Bug::BatchCutShort]),
     ("clean-stop-hands-over", &[Bug::HandoverWithoutRelease, Bug::AppliesBeforeAcknowledgement]),

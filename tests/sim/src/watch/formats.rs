@@ -66,13 +66,13 @@ impl Formats {
 }
 
 impl Watch {
-    /// Checks what a node sends.
-    pub(super) fn see_format(&mut self, at: Time, host: HostId, call: &Call) {
-        let allowed = self.formats.allowed(at, host);
+    /// Checks what a node sends. One that stood still just now sends what it was about to send.
+    pub(super) fn see_format(&mut self, at: Time, host: HostId, call: &Call, resumed: bool) {
+        let allowed = if resumed { u16::MAX } else { self.formats.allowed(at, host) };
         match call {
             Call::Acquire { .. } => {
                 let heard = self.formats.unreadable.get(&host).copied();
-                let heard = heard.filter(|heard| at >= heard.since + GRACE);
+                let heard = heard.filter(|heard| !resumed && at >= heard.since + GRACE);
                 self.check(at, Promise::Readable, heard.is_none(), || {
                     let format = heard.map_or(0, |heard| heard.format);
                     format!("node {host} stands, and cannot read format {format} of the head")

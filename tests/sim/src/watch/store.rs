@@ -68,10 +68,11 @@ impl Watch {
 
     /// Takes in that a node sends a request.
     pub fn sent(&mut self, at: Time, host: HostId, call: &Call) {
-        if self.resumed.get(&host).is_some_and(|resumed| at < resumed + GRACE) {
+        let resumed = self.resumed.get(&host).is_some_and(|resumed| at < resumed + GRACE);
+        self.see_format(at, host, call, resumed);
+        if resumed {
             return;
         }
-        self.see_format(at, host, call);
         // What goes on within a step, or after a pause, is the fence's matter.
         if matches!(call, Call::Chunk { .. } | Call::Commit { .. }) {
             return;
