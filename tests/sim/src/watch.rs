@@ -132,8 +132,8 @@ pub enum Call {
         /// The record.
         bytes: Bytes,
     },
-    /// Begins a snapshot.
-    Begin(Term),
+    /// Begins a snapshot, at this position.
+    Begin(Term, Position),
     /// Stores a chunk.
     Chunk {
         /// The writer's term.
@@ -169,7 +169,7 @@ impl Call {
             Self::Publish { term, .. } | Self::Chunk { term, .. } | Self::Commit { term, .. } => {
                 Some(*term)
             }
-            Self::Begin(term) | Self::WriteHead(term) | Self::Trim(term) => Some(*term),
+            Self::Begin(term, _) | Self::WriteHead(term) | Self::Trim(term) => Some(*term),
             _ => None,
         }
     }
@@ -183,7 +183,7 @@ impl Call {
     pub fn needs_room(&self) -> bool {
         matches!(
             self,
-            Self::Publish { .. } | Self::Begin(_) | Self::Chunk { .. } | Self::Commit { .. }
+            Self::Publish { .. } | Self::Begin(..) | Self::Chunk { .. } | Self::Commit { .. }
         )
     }
 }

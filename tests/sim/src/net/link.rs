@@ -175,7 +175,7 @@ impl ZoneStore for Link {
 
     fn begin_snapshot(&self, term: Term, position: Position) -> Reply<'_, Written> {
         let run = move |store: &MemoryStore| now(store.begin_snapshot(term, position));
-        Box::pin(self.send(Call::Begin(term), run))
+        Box::pin(self.send(Call::Begin(term, position), run))
     }
 
     fn put_chunk(

@@ -32,8 +32,9 @@ pub struct Formats {
     unreadable: BTreeMap<HostId, Heard>,
     /// The batch that it sent last: sent again, it stays as it was.
     sent: BTreeMap<HostId, Position>,
-    /// The newest format that its chunks may have: what it knew as it began.
-    chunks: BTreeMap<HostId, u16>,
+    /// The snapshot that it began last, and the newest format that its chunks may have: by what it
+    /// knew as it began.
+    chunks: BTreeMap<HostId, (Position, u16)>,
 }
 
 impl Formats {
@@ -85,9 +86,16 @@ impl Watch {
                     format!("node {host} publishes in format {format} for one that reads {allowed}")
                 });
             }
-            Call::Begin(_) => drop(self.formats.chunks.insert(host, allowed)),
+            // Begun again after a failure, it stays as it was.
+            Call::Begin(_, position) => {
+                let begun = self.formats.chunks.entry(host).or_insert((*position, allowed));
+                if begun.0 != *position {
+                    *begun = (*position, allowed);
+                }
+            }
             Call::Chunk { bytes, .. } => {
-                let allowed = self.formats.chunks.get(&host).copied().unwrap_or(u16::MAX);
+                let begun = self.formats.chunks.get(&host);
+                let allowed = begun.map_or(u16::MAX, |(_, allowed)| *allowed);
                 let format = format_of(bytes);
                 self.check(at, Promise::Readable, format <= allowed, || {
                     format!("node {host} packs in format {format} for one that reads {allowed}")
