@@ -185,6 +185,21 @@ bugs! {
     /// 5: the store loses something; the nodes that hold it raise and wait for ever.
     ClaimNotKept = "claim-not-kept";
 
+    // --- formats ---
+
+    /// A primary writes its own newest format, whatever others read.
+    ///
+    /// 10: nodes of two versions; one of the newer leads.
+    WritesOwnNewest = "writes-own-newest";
+    /// A primary never goes back to an older format.
+    ///
+    /// 5, 10: a node of the version before joins a zone in the newer format; it never follows.
+    FormatNeverFalls = "format-never-falls";
+    /// A node that cannot read the format stands.
+    ///
+    /// 10: the zone is in the newer format; the primary goes, and one of the version before leads.
+    StandsUnreadable = "stands-unreadable";
+
     // --- the image ---
 
     /// The journal of an image is not read, only its snapshot.

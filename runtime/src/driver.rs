@@ -97,7 +97,8 @@ impl Driver {
         let options = parts.options;
         let keeper = parts.image.map(|disk| {
             let (digest_key, filter) = (options.digest_key, options.filter);
-            let own = Identity { zone: parts.zone, digest_key, filter };
+            let formats = options.formats;
+            let own = Identity { zone: parts.zone, digest_key, filter, formats };
             Keeper::new(disk, own, parts.runtime.clone(), board.clone())
         });
         Self {
@@ -108,6 +109,7 @@ impl Driver {
                 repository: parts.repository,
                 runtime: parts.runtime,
                 filter: options.filter,
+                formats: options.formats,
                 incarnation,
             },
             board,
@@ -305,6 +307,7 @@ impl Driver {
             Outcome::Snapshot { write, bytes, held } => {
                 self.node.handle_snapshot(now, write, bytes, held.map(|held| *held));
             }
+            Outcome::Unreadable(format) => self.node.handle_unreadable(now, format),
             Outcome::StoreFailed => {
                 self.watches.rest(now + self.poll / 4);
                 self.node.handle_step_failure(now);

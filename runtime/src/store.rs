@@ -219,6 +219,9 @@ pub struct HeadUpdate {
     pub guard: Option<GuardData>,
     /// Drawn by a primary that finds no head; ignored otherwise.
     pub incarnation: u128,
+    /// What a reader of the head must know from now on: with a snapshot, and with the batch that
+    /// makes the head.
+    pub format: Option<u16>,
 }
 
 /// A batch on its way to the log.
@@ -302,6 +305,8 @@ pub enum StoreError {
     Denied(String),
     /// What the store holds is not what we wrote.
     Corrupt(String),
+    /// The head is of this format, which this version does not know: nothing else can be said of it.
+    Format(u16),
 }
 
 impl fmt::Display for StoreError {
@@ -311,6 +316,7 @@ impl fmt::Display for StoreError {
             Self::Full => f.write_str("zone store full"),
             Self::Denied(why) => write!(f, "zone store denies access: {why}"),
             Self::Corrupt(why) => write!(f, "zone store holds bad data: {why}"),
+            Self::Format(format) => write!(f, "zone store holds format {format}, not known here"),
         }
     }
 }

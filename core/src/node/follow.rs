@@ -32,8 +32,15 @@ impl Node {
         if core::mem::take(&mut self.woken) && stands {
             self.elector.handle_wake(now);
         }
+        let unreadable = seen.head.map(|head| head.format).filter(|format| self.refuses(*format));
+        match unreadable {
+            // A loss is told whatever the head says, for its term says that.
+            Some(_) if went_back => self.head = None,
+            Some(format) => return self.refuse(now, format),
+            None => self.formats.unreadable = None,
+        }
         // A head is large, and mostly the one that is known.
-        if self.head.as_ref() != seen.head {
+        if self.head.as_ref() != seen.head && unreadable.is_none() {
             self.head = seen.head.cloned();
         }
         if went_back {
@@ -206,6 +213,7 @@ impl Node {
         let known = self.elector.known();
         let whole = |(epoch, head, staged): &(Epoch, &Head, Held)| {
             head.is_complete()
+                && !self.refuses(head.format)
                 && staged.position == head.position()
                 && staged.digest.fingerprint() == head.digest.fingerprint()
                 && (unasked

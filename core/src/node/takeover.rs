@@ -15,11 +15,12 @@ impl Node {
         let head = self.head.clone();
         let complete = head.as_ref().filter(|h| h.is_complete());
         let plan = self.plan(complete);
+        let format = head.as_ref().map_or_else(|| self.formats.wanted(now), |head| head.format);
         if self.forgets_image(now, plan) {
             return;
         }
         let Some(reign) = &mut self.reign else { return };
-        reign.plan = plan;
+        (reign.plan, reign.format) = (plan, format);
         let at = head.as_ref().map_or(Position::START, Head::position);
         match (plan, complete) {
             (TakeOver::FirstLoad, _) | (TakeOver::Restore, None) => self.open(at),
@@ -118,10 +119,12 @@ impl Node {
     pub(super) fn opened(&mut self, now: Instant, meta: BatchMeta) {
         self.push_event(Event::Opened(meta.position));
         let known = self.head.as_ref().map_or(Source::default(), |h| h.source);
-        let snapshot = self.head.as_ref().and_then(|h| h.snapshot).map_or(0, |s| s.bytes);
+        let snapshot = self.head.as_ref().and_then(|h| h.snapshot);
+        let format = self.formats.wanted(now);
         let Some(reign) = &mut self.reign else { return };
         reign.acknowledged = meta.position;
-        reign.snapshot_bytes = snapshot;
+        reign.snapshot_bytes = snapshot.map_or(0, |s| s.bytes);
+        reign.snapshot_at = snapshot.map_or(Position::START, |s| s.position);
         reign.log_bytes = self.log_bytes;
         reign.since = if known == Source::default() { None } else { Some(known) };
         reign.full_at = now + self.config.full_read;
@@ -131,7 +134,7 @@ impl Node {
                 advance(self.held.as_mut(), meta.position);
             }
             TakeOver::Restore if self.staged.is_none() => {
-                reign.stage = Stage::Filling { from: meta.position };
+                reign.stage = Stage::Filling { from: meta.position, format };
             }
             TakeOver::Restore | TakeOver::Reconcile => {
                 advance(self.staged.as_mut(), meta.position);

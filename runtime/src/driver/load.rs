@@ -6,7 +6,7 @@ use zonesync_core::digest::{Digest, DigestKey};
 use zonesync_core::entity::{Action, Version};
 use zonesync_core::format::chunk::Chunk;
 use zonesync_core::format::chunk::SnapshotHash;
-use zonesync_core::format::{Batch, BatchMeta, Head, Snapshot};
+use zonesync_core::format::{Batch, BatchMeta, FormatRange, Head, Snapshot};
 use zonesync_core::history::TermList;
 use zonesync_core::id::{EntityKey, Epoch, Position};
 use zonesync_core::node::Held;
@@ -14,7 +14,7 @@ use zonesync_core::node::Held;
 use super::work::{Staged, Work, change};
 use crate::image::Kept;
 use crate::state::View;
-use crate::store::{StoreError, ZoneStore};
+use crate::store::{Entry, StoreError, ZoneStore};
 
 /// The most bytes of log that one read asks for.
 pub(super) const READ_BYTES_MAX: usize = 8 << 20;
@@ -56,6 +56,7 @@ pub(super) fn apply(
     work: &mut Work,
     count: usize,
     mut held: Held,
+    formats: FormatRange,
 ) -> (u64, Held, Option<LoadError>) {
     let mut entries = std::mem::take(&mut work.entries);
     entries.truncate(count);
@@ -64,7 +65,7 @@ pub(super) fn apply(
     }
     let mut applied = 0;
     for entry in &entries {
-        let changes = match apply_one(work, &entry.bytes, entry.meta, &mut held) {
+        let changes = match apply_one(work, entry, &mut held, formats) {
             Ok(changes) => changes,
             Err(error) => return (applied, held, Some(error)),
         };
@@ -78,11 +79,11 @@ pub(super) fn apply(
 
 fn apply_one(
     work: &mut Work,
-    bytes: &[u8],
-    meta: BatchMeta,
+    Entry { meta, bytes }: &Entry,
     held: &mut Held,
+    formats: FormatRange,
 ) -> Result<usize, LoadError> {
-    let batch = decode(bytes, meta)?;
+    let batch = decode(bytes, *meta, formats)?;
     let view = work.writer.view();
     let after = digest_after(&work.key, view.digest(), &batch, |key| view.get(key))?;
     drop(view);
@@ -93,8 +94,8 @@ fn apply_one(
     Ok(batch.len())
 }
 
-fn decode(bytes: &[u8], meta: BatchMeta) -> Result<Batch<'_>, LoadError> {
-    let batch = Batch::decode(bytes)
+fn decode(bytes: &[u8], meta: BatchMeta, formats: FormatRange) -> Result<Batch<'_>, LoadError> {
+    let batch = Batch::decode_within(bytes, formats)
         .map_err(|error| LoadError::Bad(format!("entry {}: {error}", meta.position)))?;
     if *batch.meta() != meta {
         return Err(LoadError::Bad(format!("entry {} speaks of another", meta.position)));
@@ -150,6 +151,7 @@ pub(super) async fn load(
     work: &mut Work,
     store: &dyn ZoneStore,
     snapshot: Snapshot,
+    formats: FormatRange,
 ) -> Result<(Epoch, Head, Held), LoadError> {
     let mut staged = Staged::at(snapshot.position);
     let mut hash = SnapshotHash::new();
@@ -161,7 +163,7 @@ pub(super) async fn load(
         };
         let bad =
             |error| LoadError::Bad(format!("chunk {number} of {}: {error}", snapshot.position));
-        let chunk = Chunk::decode(&bytes).map_err(bad)?;
+        let chunk = Chunk::decode_within(&bytes, formats).map_err(bad)?;
         if chunk.position() != snapshot.position || chunk.number() != number {
             return Err(LoadError::Bad(format!("chunk {number} belongs elsewhere")));
         }
@@ -181,7 +183,7 @@ pub(super) async fn load(
             return Err(LoadError::Gone("the log after the snapshot"));
         }
         for entry in &log.entries {
-            let batch = decode(&entry.bytes, entry.meta)?;
+            let batch = decode(&entry.bytes, entry.meta, formats)?;
             let builds_on = (entry.meta.previous, entry.meta.before);
             if builds_on != (staged.position, staged.digest.fingerprint()) && !is_unverified() {
                 return Err(LoadError::Bad(format!("entry {} has a gap", entry.meta.position)));

@@ -46,7 +46,7 @@ impl Work {
             settled: ending.settled.to_vec(),
             filter: Some(ending.filter),
             guard: Some(self.guard.clone()),
-            incarnation: 0,
+            ..HeadUpdate::default()
         }
     }
 }
@@ -55,14 +55,14 @@ impl Work {
 pub(super) async fn open(
     work: &mut Work,
     store: &dyn ZoneStore,
-    term: Term,
-    meta: BatchMeta,
-    incarnation: u128,
-    filter: Filter,
+    (term, meta, format): (Term, BatchMeta, u16),
+    update: HeadUpdate,
 ) -> Result<Written, StoreError> {
-    let bytes = BatchWriter::new().finish(meta, None).into();
-    let update = HeadUpdate { incarnation, filter: Some(filter), ..HeadUpdate::default() };
+    let bytes = BatchWriter::in_format(format).finish(meta, None).into();
     let entry = Entry { meta, bytes };
+    // A head that is there keeps its own, which may be that of the snapshot before.
+    let makes_head = meta.previous == Position::START;
+    let update = HeadUpdate { format: makes_head.then_some(format), ..update };
     let written = store.publish(Publish { term, entry, update }).await?;
     if written == Written::Done
         && let Some(staged) = &mut work.staged
@@ -72,19 +72,29 @@ pub(super) async fn open(
     Ok(written)
 }
 
+/// Where a batch goes.
+pub(super) struct Place {
+    pub(super) term: Term,
+    pub(super) position: Position,
+    pub(super) previous: Position,
+    pub(super) base: Base,
+    pub(super) format: u16,
+}
+
 /// Publishes the next batch of what is pending and applies it to its base once it stands.
 ///
 /// Gives the bytes of its record, how many changes are still pending, and the base's digest.
 pub(super) async fn next_batch(
     work: &mut Work,
     store: &dyn ZoneStore,
-    (term, position, previous, base): (Term, Position, Position, Base),
+    place: &Place,
     ending: Ending,
 ) -> (Result<Written, StoreError>, u64, usize, Digest) {
+    let Place { term, position, base, .. } = *place;
     let same =
         |sent: &InFlight| sent.request.term == term && sent.request.entry.meta.position == position;
     if !work.in_flight.as_ref().is_some_and(same) {
-        work.in_flight = Some(build(work, term, position, previous, base, &ending));
+        work.in_flight = Some(build(work, place, &ending));
     }
     let Some(sent) = &work.in_flight else { unreachable!("it was just built") };
     let request = sent.request.clone();
@@ -109,21 +119,15 @@ pub(super) async fn next_batch(
 }
 
 /// Gathers pending changes into a record. They stay pending until it stands.
-fn build(
-    work: &Work,
-    term: Term,
-    position: Position,
-    previous: Position,
-    base: Base,
-    ending: &Ending,
-) -> InFlight {
+fn build(work: &Work, place: &Place, ending: &Ending) -> InFlight {
+    let Place { term, position, previous, base, format } = *place;
     let view = work.writer.view();
     let before = match (base, &work.staged) {
         (Base::Staged, Some(staged)) => staged.digest.clone(),
         _ => view.digest().clone(),
     };
     let mut after = before.clone();
-    let mut batch = BatchWriter::new();
+    let mut batch = BatchWriter::in_format(format);
     let mut changes = 0;
     for pending in &work.pending {
         if changes == 1 && bugs::planted(Bug::SourceAheadOfData) {
@@ -186,6 +190,7 @@ pub(super) struct Packing {
     pub(super) position: Position,
     pub(super) from: Option<Position>,
     pub(super) pending: bool,
+    pub(super) format: u16,
 }
 
 /// Writes a snapshot, chunks first, head last. Gives its bytes and, for one that fills the store,
@@ -196,13 +201,13 @@ pub(super) async fn snapshot(
     packing: &Packing,
     ending: Ending,
 ) -> Result<(Written, u64, Option<Held>), StoreError> {
-    let Packing { term, position, from, pending } = *packing;
+    let Packing { term, position, from, pending, format } = *packing;
     let begun = store.begin_snapshot(term, position).await?;
     if begun != Written::Done {
         return Ok((begun, 0, None));
     }
     let view = work.writer.view();
-    let mut chunks = Chunks::new(store, term, position);
+    let mut chunks = Chunks::new(store, (term, format), position);
     let mut digest = Digest::EMPTY;
     let mut stored = Written::Done;
     if pending {
@@ -237,6 +242,7 @@ pub(super) async fn snapshot(
         Some(_) => work.last_update(&ending, Some(digest)),
         None => HeadUpdate::default(),
     };
+    let update = HeadUpdate { format: Some(format), ..update };
     let bytes = snapshot.bytes;
     let written = store.commit_snapshot(CommitSnapshot { term, snapshot, from, update }).await?;
     if written == Written::Done && pending {
@@ -259,16 +265,17 @@ pub(super) async fn snapshot(
 struct Chunks<'a> {
     store: &'a dyn ZoneStore,
     term: Term,
+    format: u16,
     writer: Option<ChunkWriter>,
     hash: SnapshotHash,
     snapshot: Snapshot,
 }
 
 impl<'a> Chunks<'a> {
-    fn new(store: &'a dyn ZoneStore, term: Term, position: Position) -> Self {
+    fn new(store: &'a dyn ZoneStore, (term, format): (Term, u16), position: Position) -> Self {
         let snapshot = Snapshot { position, chunks: 0, bytes: 0, hash: 0 };
-        let writer = Some(ChunkWriter::new(position, 0));
-        Self { store, term, writer, hash: SnapshotHash::new(), snapshot }
+        let writer = Some(ChunkWriter::in_format(format, position, 0));
+        Self { store, term, format, writer, hash: SnapshotHash::new(), snapshot }
     }
 
     async fn push(&mut self, key: EntityKey<'_>, payload: &[u8]) -> Result<Written, StoreError> {
@@ -282,7 +289,8 @@ impl<'a> Chunks<'a> {
             }
         }
         let written = self.finish().await?;
-        let mut writer = ChunkWriter::new(self.snapshot.position, self.snapshot.chunks);
+        let Snapshot { position, chunks, .. } = self.snapshot;
+        let mut writer = ChunkWriter::in_format(self.format, position, chunks);
         // The first entity is always taken.
         let _ = writer.push(key, payload);
         self.writer = Some(writer);

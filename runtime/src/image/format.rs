@@ -10,7 +10,7 @@ use zonesync_core::digest::{DigestKey, Fingerprint};
 use zonesync_core::entity::Kind;
 use zonesync_core::format::bytes::Reader;
 use zonesync_core::format::chunk::{Chunk, SnapshotHash};
-use zonesync_core::format::{Batch, DecodeError, Filter, Head};
+use zonesync_core::format::{Batch, DecodeError, Filter, FormatRange, Head};
 use zonesync_core::id::{EntityKey, Position, ZoneName};
 use zonesync_core::time::WallTime;
 
@@ -41,6 +41,8 @@ pub struct Identity {
     pub digest_key: DigestKey,
     /// What the node reads the repository with.
     pub filter: Filter,
+    /// The formats of records that the node reads.
+    pub formats: FormatRange,
 }
 
 impl Identity {
@@ -61,6 +63,7 @@ pub struct Image<'a> {
     pub sealed: Head,
     /// The snapshot.
     pub chunks: Vec<Chunk<'a>>,
+    formats: FormatRange,
     /// What came after it, as bytes: decoded, a small record takes a hundred times its room.
     journal: Vec<&'a [u8]>,
     /// When its state was last known to be the zone's newest.
@@ -84,7 +87,7 @@ impl<'a> Image<'a> {
     /// Goes through what came after the snapshot.
     pub fn journal(&self) -> impl Iterator<Item = Record<'a>> + '_ {
         // Checked before; were it not, the journal would end here.
-        self.journal.iter().map_while(|record| read_record(record).ok())
+        self.journal.iter().map_while(|record| read_record(record, self.formats).ok())
     }
 
     /// Counts the records of the journal.
@@ -93,10 +96,12 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Checks an image. With `own` it must be of that zone, digest key and filter.
+/// Checks an image. With `own` it must be of that zone, digest key and filter, and its records of
+/// those formats.
 ///
 /// What the entities sum up to is not checked: only whoever holds them knows that.
 pub fn decode<'a>(bytes: &'a [u8], own: Option<&Identity>) -> Result<Image<'a>, ImageError> {
+    let formats = own.map_or(FormatRange::KNOWN, |own| own.formats);
     let seed = read_prologue(bytes)?;
     let mut frames = Frames { bytes, at: PROLOGUE_LEN, seed };
     let zone = read_identity(frames.whole(IDENTITY)?, seed, own)?;
@@ -106,7 +111,8 @@ pub fn decode<'a>(bytes: &'a [u8], own: Option<&Identity>) -> Result<Image<'a>, 
         let at = frame.body_at;
         match frame.kind {
             CHUNK => {
-                let chunk = Chunk::decode(frame.body).map_err(|e| ImageError::record(at, e))?;
+                let chunk = Chunk::decode_within(frame.body, formats);
+                let chunk = chunk.map_err(|e| ImageError::record(at, e))?;
                 if usize::try_from(chunk.number()) != Ok(chunks.len()) {
                     return Err(ImageError::damaged(at, "this chunk belongs elsewhere"));
                 }
@@ -114,7 +120,9 @@ pub fn decode<'a>(bytes: &'a [u8], own: Option<&Identity>) -> Result<Image<'a>, 
                 size += frame.body.len() as u64;
                 chunks.push(chunk);
             }
-            SEALED => break read_sealed(&frame).map_err(|e| ImageError::record(at, e))?,
+            SEALED => {
+                break read_sealed(&frame, formats).map_err(|e| ImageError::record(at, e))?;
+            }
             _ => return Err(ImageError::damaged(at, "this frame does not belong here")),
         }
     };
@@ -133,6 +141,7 @@ pub fn decode<'a>(bytes: &'a [u8], own: Option<&Identity>) -> Result<Image<'a>, 
         zone,
         sealed,
         chunks,
+        formats,
         journal: Vec::new(),
         at: time,
         snapshot_end,
@@ -192,10 +201,10 @@ fn read_identity<'a>(
     Ok(zone)
 }
 
-fn read_sealed(frame: &Frame<'_>) -> Result<(WallTime, Head), DecodeError> {
+fn read_sealed(frame: &Frame<'_>, formats: FormatRange) -> Result<(WallTime, Head), DecodeError> {
     let mut reader = Reader::new(frame.body, frame.body_at);
     let time = WallTime::from_millis(reader.i64("time")?);
-    Ok((time, Head::decode(&frame.body[8..])?))
+    Ok((time, Head::decode_within(&frame.body[8..], formats)?))
 }
 
 fn read_journal<'a>(image: &mut Image<'a>, mut frames: Frames<'a>) -> Result<(), ImageError> {
@@ -214,7 +223,8 @@ fn read_journal<'a>(image: &mut Image<'a>, mut frames: Frames<'a>) -> Result<(),
                 reader.take(usize::try_from(length).unwrap_or(usize::MAX), "record")
             });
             let bytes = record.map_err(|e| ImageError::record(at, e))?;
-            let record = read_record(bytes).map_err(|e| ImageError::record(at, e))?;
+            let record =
+                read_record(bytes, image.formats).map_err(|e| ImageError::record(at, e))?;
             state = follow(state, &record)
                 .ok_or_else(|| ImageError::damaged(at, "this does not follow what is before it"))?;
             image.journal.push(bytes);
@@ -224,10 +234,10 @@ fn read_journal<'a>(image: &mut Image<'a>, mut frames: Frames<'a>) -> Result<(),
     Ok(())
 }
 
-fn read_record(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
+fn read_record(bytes: &[u8], formats: FormatRange) -> Result<Record<'_>, DecodeError> {
     match bytes.first() {
-        Some(b'H') => Ok(Record::Mark(Box::new(Head::decode(bytes)?))),
-        _ => Ok(Record::Batch(Box::new(Batch::decode(bytes)?))),
+        Some(b'H') => Ok(Record::Mark(Box::new(Head::decode_within(bytes, formats)?))),
+        _ => Ok(Record::Batch(Box::new(Batch::decode_within(bytes, formats)?))),
     }
 }
 

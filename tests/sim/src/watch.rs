@@ -4,6 +4,7 @@
 //! ([`Truth`](crate::truth::Truth)), sees every request that a server carried out (`store`), and
 //! sees every state that a node shows (`node`). It asks no node what it thinks.
 
+mod formats;
 mod heard;
 mod ledger;
 mod model;
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use zonesync::store::{Acquired, Bytes, Log, Look, RaiseAnswer, Renewed, Written};
-use zonesync_core::election::Role;
+use zonesync_core::election::{Report, Role};
 use zonesync_core::format::batch::BatchWriter;
 use zonesync_core::format::{Batch, BatchMeta, Head};
 use zonesync_core::id::{EntityKey, EntityKeyBuf, Epoch, Position, Term, TermId};
@@ -53,11 +54,13 @@ pub enum Promise {
     BadBytes = 8,
     /// A primary that goes is followed by another in time.
     InTime = 9,
+    /// Nobody is handed a format that it cannot read.
+    Readable = 10,
 }
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::OnePrimary,
         Self::Fenced,
         Self::InOrder,
@@ -67,6 +70,7 @@ impl Promise {
         Self::NeverWiped,
         Self::BadBytes,
         Self::InTime,
+        Self::Readable,
     ];
 }
 
@@ -82,6 +86,7 @@ impl fmt::Display for Promise {
             Self::NeverWiped => "missing rows do not wipe the zone",
             Self::BadBytes => "bad bytes do no harm",
             Self::InTime => "another primary follows in time",
+            Self::Readable => "nobody is handed what it cannot read",
         };
         write!(f, "promise {} ({text})", *self as u8)
     }
@@ -130,8 +135,8 @@ pub enum Call {
         /// The record.
         bytes: Bytes,
     },
-    /// Begins a snapshot.
-    Begin(Term),
+    /// Begins a snapshot, at this position.
+    Begin(Term, Position),
     /// Stores a chunk.
     Chunk {
         /// The writer's term.
@@ -167,7 +172,7 @@ impl Call {
             Self::Publish { term, .. } | Self::Chunk { term, .. } | Self::Commit { term, .. } => {
                 Some(*term)
             }
-            Self::Begin(term) | Self::WriteHead(term) | Self::Trim(term) => Some(*term),
+            Self::Begin(term, _) | Self::WriteHead(term) | Self::Trim(term) => Some(*term),
             _ => None,
         }
     }
@@ -181,7 +186,7 @@ impl Call {
     pub fn needs_room(&self) -> bool {
         matches!(
             self,
-            Self::Publish { .. } | Self::Begin(_) | Self::Chunk { .. } | Self::Commit { .. }
+            Self::Publish { .. } | Self::Begin(..) | Self::Chunk { .. } | Self::Commit { .. }
         )
     }
 }
@@ -230,13 +235,31 @@ pub trait Reply {
         Outcome::Done
     }
 
+    /// Gives the least format that the live reports in it speak of.
+    fn least_format(&self) -> Option<u16> {
+        None
+    }
+
+    /// Gives the format of the head in it.
+    fn head_format(&self) -> Option<u16> {
+        None
+    }
+
     /// Spoils what it carries: turns a bit, or leaves something out so that the checksum fits.
     fn flip(&mut self, _seed: u64) {}
+}
+
+fn least(live: &[Report]) -> Option<u16> {
+    live.iter().map(|report| report.format).min()
 }
 
 impl Reply for () {}
 
 impl Reply for Look {
+    fn least_format(&self) -> Option<u16> {
+        least(&self.live)
+    }
+
     fn epoch(&self) -> Option<Epoch> {
         Some(self.term.epoch)
     }
@@ -275,6 +298,13 @@ impl Reply for Renewed {
             _ => Outcome::Refused,
         }
     }
+
+    fn least_format(&self) -> Option<u16> {
+        match self {
+            Self::Done { live, .. } => least(live),
+            _ => None,
+        }
+    }
 }
 
 impl Reply for Written {
@@ -286,6 +316,10 @@ impl Reply for Written {
 impl Reply for Log {
     fn epoch(&self) -> Option<Epoch> {
         Some(self.term.epoch)
+    }
+
+    fn head_format(&self) -> Option<u16> {
+        self.head.as_ref().map(|head| head.format)
     }
 
     fn flip(&mut self, seed: u64) {
@@ -336,6 +370,8 @@ pub struct Watch {
     broken: Option<Broken>,
     lines: VecDeque<(Time, String)>,
     checks: BTreeMap<Promise, u64>,
+    /// Which formats nodes read, and what they were shown.
+    pub formats: formats::Formats,
     /// What the servers were asked, and made of it.
     pub ledger: Ledger,
     /// An entity whose story is told in the trace.
@@ -365,6 +401,7 @@ impl Watch {
             broken: None,
             lines: VecDeque::with_capacity(LINES),
             checks: BTreeMap::new(),
+            formats: formats::Formats::default(),
             ledger: Ledger::default(),
             focus: None,
             observers: BTreeSet::new(),

@@ -50,6 +50,9 @@ const FOUND: &[(Bug, u64, Promise)] = &[
     (Bug::GhostKept, 1, Promise::InOrder),
     (Bug::OwnClaimLeft, 1, Promise::OnePrimary),
     (Bug::ClaimNotKept, 4, Promise::Converges),
+    (Bug::WritesOwnNewest, 3, Promise::Readable),
+    (Bug::FormatNeverFalls, 3, Promise::Readable),
+    (Bug::StandsUnreadable, 11, Promise::Readable),
     (Bug::JournalNotReplayed, 1, Promise::StaysRevoked),
     (Bug::ImageTakenForTheZones, 1, Promise::OnlyAnnounced),
     (Bug::SafeTooSoon, 17, Promise::StaysRevoked),
@@ -64,6 +67,8 @@ const FOUND: &[(Bug, u64, Promise)] = &[
 
 /// Which deliberate bugs a scenario notices, among others: those that its story is about.
 const NOTICED: &[(&str, &[Bug])] = &[
+    ("rolling-upgrade-and-roll-back", &[Bug::WritesOwnNewest, Bug::FormatNeverFalls]),
+    ("all-rolled-back-at-once", &[Bug::StandsUnreadable, Bug::FormatNeverFalls]),
     ("primary-killed", &[Bug::ImpatientCandidate, Bug::SourceAheadOfData, Bug::BatchCutShort]),
     ("clean-stop-hands-over", &[Bug::HandoverWithoutRelease, Bug::AppliesBeforeAcknowledgement]),
     ("stalled-write", &[Bug::ActsPastLease, Bug::ReadyTakenBack]),

@@ -112,7 +112,9 @@ impl Alone {
     pub(super) fn renew(&mut self, claims: &[Position], live: &[Report]) {
         let mut due = self.host.node.poll_lease();
         while due.is_none() {
-            self.now = self.host.node.poll_timeout().expect("a renewal is due").max(self.now);
+            // Something else may be due all the while.
+            let soon = self.now + Duration::from_millis(1);
+            self.now = self.host.node.poll_timeout().expect("a renewal is due").max(soon);
             self.host.node.handle_timeout(self.now);
             due = self.host.node.poll_lease();
         }

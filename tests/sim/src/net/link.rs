@@ -104,6 +104,12 @@ impl Link {
                         answer
                     });
                     own.sleep(fate.back).await;
+                    if let Ok(answer) = &answer {
+                        let (least, head) = (answer.least_format(), answer.head_format());
+                        let watch = net.lock().watch.clone();
+                        let mut watch = watch.lock().expect("one thread");
+                        watch.formats.answered(own.now(), host, least, head);
+                    }
                     reply.put(answer);
                 }
                 if let Some(again) = fate.again {
@@ -175,7 +181,7 @@ impl ZoneStore for Link {
 
     fn begin_snapshot(&self, term: Term, position: Position) -> Reply<'_, Written> {
         let run = move |store: &MemoryStore| now(store.begin_snapshot(term, position));
-        Box::pin(self.send(Call::Begin(term), run))
+        Box::pin(self.send(Call::Begin(term, position), run))
     }
 
     fn put_chunk(

@@ -68,10 +68,13 @@ impl Watch {
 
     /// Takes in that a node sends a request.
     pub fn sent(&mut self, at: Time, host: HostId, call: &Call) {
+        let resumed = self.resumed.get(&host).is_some_and(|resumed| at < resumed + GRACE);
+        self.see_format(at, host, call, resumed);
+        if resumed {
+            return;
+        }
         // What goes on within a step, or after a pause, is the fence's matter.
-        if matches!(call, Call::Chunk { .. } | Call::Commit { .. })
-            || self.resumed.get(&host).is_some_and(|resumed| at < resumed + GRACE)
-        {
+        if matches!(call, Call::Chunk { .. } | Call::Commit { .. }) {
             return;
         }
         // Who asks for more of a lease that is over takes itself for the primary still.
@@ -91,6 +94,7 @@ impl Watch {
     pub fn executed(&mut self, done: &Executed<'_>) {
         self.tell(done);
         self.note_head(done);
+        self.see_head_format(done);
         let Executed { at, host, server, call, before, after, outcome } = done;
         match (call, outcome) {
             (Call::Acquire { ttl, .. }, Outcome::Granted(term)) => {
