@@ -97,19 +97,21 @@ pub(super) async fn run(
             }
             None => Outcome::Applied(0, None),
         },
-        Step::Load { snapshot } => match load::load(work, &*tools.store, snapshot).await {
-            Ok(loaded) => {
-                notes.store_answered = true;
-                Outcome::Loaded(Some(Box::new(loaded)))
-            }
-            Err(error) => {
-                tracing::warn!(%error, position = %snapshot.position, "snapshot not loaded");
-                if let LoadError::Store(error) = error {
-                    notes.store_error = Some(error.to_string());
+        Step::Load { snapshot } => {
+            match load::load(work, &*tools.store, &*tools.runtime, snapshot).await {
+                Ok(loaded) => {
+                    notes.store_answered = true;
+                    Outcome::Loaded(Some(Box::new(loaded)))
                 }
-                Outcome::Loaded(None)
+                Err(error) => {
+                    tracing::warn!(%error, position = %snapshot.position, "snapshot not loaded");
+                    if let LoadError::Store(error) = error {
+                        notes.store_error = Some(error.to_string());
+                    }
+                    Outcome::Loaded(None)
+                }
             }
-        },
+        }
         Step::Install => match load::install(work) {
             Ok(()) => Outcome::Installed,
             Err(error) => {

@@ -40,6 +40,7 @@ use super::payload::Payload;
 use super::record::{KeyRecord, OtherFacts, SubscriptionRecord};
 use super::tag::Tag;
 use super::{State, Writer};
+use crate::parallel;
 use read::NewNames;
 
 /// Gathers the parts of a state that is made at once.
@@ -125,6 +126,15 @@ impl Bulk {
     /// Adds entities that a reader of this state has read. The order of parts does not matter.
     pub fn add(&mut self, part: BulkPart) {
         self.parts.push(part);
+    }
+
+    /// Reads `pieces` of the state, on several threads, and adds them all.
+    pub(crate) fn add_all<T: Sync>(
+        &mut self,
+        pieces: &[T],
+        read: impl Fn(&BulkReader, &T) -> BulkPart + Sync,
+    ) {
+        self.parts.extend(parallel::map(pieces, |piece| read(&self.reader, piece)));
     }
 
     /// Sums up what was added.

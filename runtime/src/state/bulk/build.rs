@@ -5,8 +5,7 @@
 //! hashes of each index.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::{panic, thread};
+use std::sync::Arc;
 
 use zonesync_core::id::EntityKey;
 
@@ -21,6 +20,7 @@ use super::super::sort::sort_by_hash;
 use super::super::tag::Tag;
 use super::super::tree::Tree;
 use super::{BulkPart, NewKey, NewOther, Shared, Twice};
+use crate::parallel::{self, both};
 
 /// Fewer entities are not worth a second thread.
 const MANY: usize = 20_000;
@@ -225,11 +225,10 @@ fn find_all(
         };
         part.keys.iter().map(find).collect()
     };
-    let find = |parts: &[BulkPart]| parts.iter().map(find_part).collect::<Vec<_>>();
-    let (half, other) = parts.split_at(parts.len() / 2);
-    let (mut found, rest) = both(is_large, || find(half), || find(other));
-    found.extend(rest);
-    found
+    match is_large {
+        true => parallel::map(parts, find_part),
+        false => parts.iter().map(find_part).collect(),
+    }
 }
 
 fn index(entries: Vec<(u64, u32)>) -> Index {
@@ -238,27 +237,4 @@ fn index(entries: Vec<(u64, u32)>) -> Index {
 
 fn number(count: usize) -> u32 {
     u32::try_from(count).expect("fewer than 2^32 records")
-}
-
-/// Does two things, beside each other if that is worth it and the system gives a thread.
-fn both<A: Send, B>(
-    beside: bool,
-    one: impl FnOnce() -> A + Send,
-    other: impl FnOnce() -> B,
-) -> (A, B) {
-    if !beside {
-        return (one(), other());
-    }
-    let one = Mutex::new(Some(one));
-    let take = || one.lock().unwrap_or_else(PoisonError::into_inner).take();
-    thread::scope(|scope| {
-        let name = thread::Builder::new().name("zonesync-bulk".into());
-        let running = name.spawn_scoped(scope, || take().map(|one| one()));
-        let other = other();
-        let done = match running {
-            Ok(running) => running.join().unwrap_or_else(|panic| panic::resume_unwind(panic)),
-            Err(_) => take().map(|one| one()),
-        };
-        (done.expect("it is taken once"), other)
-    })
 }
