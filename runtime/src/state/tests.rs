@@ -269,9 +269,9 @@ proptest! {
             let fitting: Vec<_> = payloads.iter().filter(same).collect();
             if fitting.is_empty() { b"{}".to_vec() } else { which.get(&fitting).1.clone() }
         };
-        let mut model = Model::default();
-        model.entities =
-            entities.into_iter().map(|(key, which)| (key.clone(), payload(&key, which))).collect();
+        let entities = entities.into_iter();
+        let entities = entities.map(|(key, which)| (key.clone(), payload(&key, which))).collect();
+        let mut model = Model { entities, rejected: Vec::new() };
         let mut writer = at_once(&model.entities, per_part)?;
         compare(&writer.view(), &model)?;
         for step in steps {

@@ -216,7 +216,7 @@ fn find_all(
     let find_part = |part: &BulkPart| {
         let mut begin = 0;
         let find = |key: &NewKey| {
-            let named = part.named[begin..key.named_end].as_bytes();
+            let named = &part.named.as_bytes()[begin..key.named_end];
             begin = key.named_end;
             by_id.find(key.named_hash).find(|&number| {
                 let record = &pairs[number as usize].subscription;
