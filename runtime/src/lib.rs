@@ -37,6 +37,7 @@ mod driver;
 pub mod entity;
 pub mod image;
 pub mod node;
+mod parallel;
 pub mod repository;
 pub mod runtime;
 mod secret;

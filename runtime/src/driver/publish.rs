@@ -16,7 +16,11 @@ use super::load::held_of;
 use super::work::{InFlight, Work, change};
 use crate::entity::Entity;
 use crate::image::Kept;
+use crate::state::Bulk;
 use crate::store::{CommitSnapshot, Entry, HeadUpdate, Publish, StoreError, Written, ZoneStore};
+
+/// How many entities of a first load are read at once.
+const FILL_PART: usize = 2_000;
 
 /// What the store made of a write, as the rules see it.
 pub(super) fn outcome(written: Result<Written, StoreError>) -> (Write, Option<StoreError>) {
@@ -67,7 +71,7 @@ pub(super) async fn open(
     if written == Written::Done
         && let Some(staged) = &mut work.staged
     {
-        staged.position = meta.position;
+        staged.move_to(meta.position);
     }
     Ok(written)
 }
@@ -123,7 +127,7 @@ fn build(work: &Work, place: &Place, ending: &Ending) -> InFlight {
     let Place { term, position, previous, base, format } = *place;
     let view = work.writer.view();
     let before = match (base, &work.staged) {
-        (Base::Staged, Some(staged)) => staged.digest.clone(),
+        (Base::Staged, Some(staged)) => staged.view().digest().clone(),
         _ => view.digest().clone(),
     };
     let mut after = before.clone();
@@ -165,7 +169,7 @@ fn apply(work: &mut Work, entry: &Entry, position: Position, base: Base) {
         Err(error) => unreachable!("a record of our own making: {error}"),
     };
     match (base, &mut work.staged) {
-        (Base::Staged, Some(staged)) => staged.apply(position, batch.changes(), &work.key),
+        (Base::Staged, Some(staged)) => staged.apply(position, batch.changes()),
         _ => {
             work.writer.apply(position, &mut batch.changes());
             work.kept.push(Kept::Batch(entry.meta, entry.bytes.clone()));
@@ -246,11 +250,7 @@ pub(super) async fn snapshot(
     let bytes = snapshot.bytes;
     let written = store.commit_snapshot(CommitSnapshot { term, snapshot, from, update }).await?;
     if written == Written::Done && pending {
-        let entities = std::mem::take(&mut work.first);
-        let mut changes = entities.iter().filter_map(|entity| {
-            change(&work.key, entity.key.as_ref(), None, Some(&entity.payload))
-        });
-        work.writer.apply(position, &mut changes);
+        fill(work, position);
         work.kept.push(Kept::Anew);
     }
     if written == Written::Done {
@@ -259,6 +259,27 @@ pub(super) async fn snapshot(
     }
     let held = from.map(|_| held_of(&work.writer.view(), position, list, work.source));
     Ok((written, bytes, held))
+}
+
+/// Fills the own state, which is empty, with what a first load has put into the store.
+fn fill(work: &mut Work, position: Position) {
+    let entities = std::mem::take(&mut work.first);
+    let mut bulk = Bulk::new(work.key);
+    let parts: Vec<_> = entities.chunks(FILL_PART).collect();
+    bulk.add_all(&parts, |reader, part| {
+        reader.read(part.iter().map(|entity| (entity.key.as_ref(), &*entity.payload)))
+    });
+    match bulk.finish(position) {
+        Ok(loaded) => work.writer.replace(loaded),
+        // Of rows that give one entity the last counts.
+        Err(twice) => {
+            tracing::error!(%twice, "a reading of the repository");
+            let mut changes = entities.iter().filter_map(|entity| {
+                change(&work.key, entity.key.as_ref(), None, Some(&entity.payload))
+            });
+            work.writer.apply(position, &mut changes);
+        }
+    }
 }
 
 /// Cuts entities into chunks and stores each as it is full.

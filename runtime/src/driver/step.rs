@@ -101,7 +101,7 @@ pub(super) async fn run(
             None => Outcome::Applied(0, None),
         },
         Step::Load { snapshot } => {
-            match load::load(work, &*tools.store, snapshot, tools.formats).await {
+            match load::load(work, &*tools.store, &*tools.runtime, snapshot, tools.formats).await {
                 Ok(loaded) => {
                     notes.store_answered = true;
                     Outcome::Loaded(Some(Box::new(loaded)))

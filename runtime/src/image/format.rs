@@ -15,6 +15,7 @@ use zonesync_core::id::{EntityKey, Position, ZoneName};
 use zonesync_core::time::WallTime;
 
 use super::ImageError;
+use crate::parallel;
 
 /// The newest format that this version reads, and the one that it writes.
 pub const FORMAT: u16 = 1;
@@ -105,20 +106,15 @@ pub fn decode<'a>(bytes: &'a [u8], own: Option<&Identity>) -> Result<Image<'a>, 
     let seed = read_prologue(bytes)?;
     let mut frames = Frames { bytes, at: PROLOGUE_LEN, seed };
     let zone = read_identity(frames.whole(IDENTITY)?, seed, own)?;
-    let (mut chunks, mut hash, mut size) = (Vec::new(), SnapshotHash::new(), 0);
+    let (mut records, mut hash, mut size) = (Vec::new(), SnapshotHash::new(), 0);
     let (time, sealed) = loop {
         let frame = frames.whole(0)?;
         let at = frame.body_at;
         match frame.kind {
             CHUNK => {
-                let chunk = Chunk::decode_within(frame.body, formats);
-                let chunk = chunk.map_err(|e| ImageError::record(at, e))?;
-                if usize::try_from(chunk.number()) != Ok(chunks.len()) {
-                    return Err(ImageError::damaged(at, "this chunk belongs elsewhere"));
-                }
                 hash.add(frame.body);
                 size += frame.body.len() as u64;
-                chunks.push(chunk);
+                records.push((at, frame.body));
             }
             SEALED => {
                 break read_sealed(&frame, formats).map_err(|e| ImageError::record(at, e))?;
@@ -126,6 +122,7 @@ pub fn decode<'a>(bytes: &'a [u8], own: Option<&Identity>) -> Result<Image<'a>, 
             _ => return Err(ImageError::damaged(at, "this frame does not belong here")),
         }
     };
+    let chunks = read_chunks(&records, formats)?;
     let named = sealed.snapshot.filter(|snapshot| {
         snapshot.position == sealed.position()
             && usize::try_from(snapshot.chunks) == Ok(chunks.len())
@@ -149,6 +146,23 @@ pub fn decode<'a>(bytes: &'a [u8], own: Option<&Identity>) -> Result<Image<'a>, 
     };
     read_journal(&mut image, frames)?;
     Ok(image)
+}
+
+/// Checks all chunks, on several threads: nearly all of an image is chunks.
+fn read_chunks<'a>(
+    records: &[(usize, &'a [u8])],
+    formats: FormatRange,
+) -> Result<Vec<Chunk<'a>>, ImageError> {
+    let read = |(at, record): &(usize, &'a [u8])| {
+        Chunk::decode_within(record, formats).map_err(|error| ImageError::record(*at, error))
+    };
+    let chunks = parallel::map(records, read).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let strays = records.iter().zip(&chunks).zip(0..);
+    let stray = strays.map(|((record, chunk), number)| (record.0, chunk.number() == number));
+    match stray.into_iter().find(|(_, is_here)| !is_here) {
+        Some((at, _)) => Err(ImageError::damaged(at, "this chunk belongs elsewhere")),
+        None => Ok(chunks),
+    }
 }
 
 fn read_prologue(bytes: &[u8]) -> Result<u128, ImageError> {

@@ -120,10 +120,9 @@ impl Desk {
     /// What the disk holds: position and ids.
     fn stands(&self) -> (Position, String) {
         let bytes = self.disk.inner().stands.clone().expect("an image stands");
-        let (state, mut writer) = State::with_feed(own().digest_key, 0);
         let image = decode(&bytes, Some(&own())).unwrap();
-        super::super::load::fill(&image, &mut writer).unwrap();
-        let view = state.view();
+        let (_, writer) = super::super::load::build(&image, own().digest_key).unwrap();
+        let view = writer.view();
         (view.position(), view.sorted().map(|(key, _)| key.id).collect())
     }
 
