@@ -295,3 +295,6 @@ async fn within<T>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;
