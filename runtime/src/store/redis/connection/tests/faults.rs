@@ -32,9 +32,9 @@ fn rests_grow_and_nothing_spins() {
     while begun.elapsed() < Duration::from_secs(3) {
         setup.call_within(Lane::Data, &["PING"], Duration::from_secs(2)).expect_err("refused");
     }
-    // 10, 20, ... 1280 ms, each at least half: no more than nine in three seconds. And some.
+    // 10, 20, ... 1280 ms, each at least half: 3.2 s are over after twelve tries at the earliest.
     let tries = proxy.accepted();
-    assert!((5..=10).contains(&tries), "{tries} tries");
+    assert!((5..=12).contains(&tries), "{tries} tries");
     proxy.set(|manners| manners.refuse = false);
     let begun = StdInstant::now();
     setup.call_within(Lane::Data, &["PING"], Duration::from_secs(3)).expect("back");
@@ -154,7 +154,7 @@ fn slow_answers_fail_their_callers_and_keep_the_connection() {
                 until (now[1] - t[1]) * 1000000 + now[2] - t[2] > 300000 return 'slow'";
     let short = Duration::from_millis(50);
     let late = setup.call_within(Lane::Data, &["EVAL", slow, "0"], short);
-    expect(late, "Unavailable", "did not answer EVAL within 50ms");
+    expect(late, "Unavailable", "did not answer EVAL within 0.05 s");
     assert_eq!(setup.call(Lane::Data, &["ECHO", "mine"]), Ok(bulk("mine")));
     assert_eq!(setup.call(Lane::Data, &["CLIENT", "ID"]), id, "on the same connection");
 }

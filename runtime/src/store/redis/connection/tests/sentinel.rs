@@ -56,7 +56,11 @@ fn a_change_of_master_without_a_loss_leads_all_lanes_to_the_new_one() {
     for lane in Lane::ALL {
         setup.call(lane, &["SET", "{zone}k", "first"]).expect("the master writes");
     }
-    watched.sentinels[0].ask(&["SENTINEL", "FAILOVER", MASTER]);
+    // The sentinel has to hear from the replica first that it follows.
+    wait_until("the sentinel takes the order", || {
+        let order = watched.sentinels[0].client().ask(&["SENTINEL", "FAILOVER", MASTER]);
+        !matches!(order, Ok(Answer::Error(_)) | Err(_))
+    });
     watched.wait_until("the other is master", |w| w.is_master(1) && !w.is_master(0));
     for lane in Lane::ALL {
         setup.call_until_ok(lane, &["SET", "{zone}k", "second"]);
