@@ -245,10 +245,10 @@ impl Server {
                     line.prove();
                     common.route.moved(to);
                     line.close(End::Elsewhere);
-                    last = Some(StoreError::Unavailable(
-                        "the nodes of the cluster send us in a circle".to_owned(),
-                    ));
+                    last = Some(circle());
                 }
+                // It was sent on from there: the slot is moving once more.
+                Refusal::Ask(_) if self.is_cluster() => last = Some(circle()),
                 Refusal::Tell { error, leave } => {
                     if leave {
                         line.close(End::Elsewhere);
@@ -297,6 +297,10 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("options", &self.0.common.options).finish_non_exhaustive()
     }
+}
+
+fn circle() -> StoreError {
+    StoreError::Unavailable("the nodes of the cluster send us in a circle".to_owned())
 }
 
 /// Waits for `future`, but no longer than `limit`; gives what `late` makes then.

@@ -40,7 +40,7 @@ pub(super) async fn find(
     let mut failed = None;
     for node in &nodes {
         match ask(common, node, &[common.login()], limit, &["CLUSTER", "SLOTS"], |_| Ok(())).await {
-            Ok((answer, _, _)) => {
+            Ok((answer, _)) => {
                 let (owner, others) = read(answer, slot, node);
                 common.route.learn(others);
                 match owner {
