@@ -150,8 +150,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn pump(mut from: TcpStream, mut to: TcpStream, number: usize, shared: &Shared, replies: bool) {
     let mut buffer = vec![0; 64 << 10];
     let mut passed = 0;
-    loop {
-        let Ok(mut bytes @ 1..) = from.read(&mut buffer) else { break };
+    while let Ok(mut bytes @ 1..) = from.read(&mut buffer) {
         let mut state = shared.state();
         while state.manners.stall && !state.ended {
             state = shared.changed.wait(state).expect("not poisoned");

@@ -1,5 +1,6 @@
 //! The connections, against real servers.
 
+mod bulk;
 mod cluster;
 mod faults;
 mod refusals;
