@@ -23,9 +23,10 @@ use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::store::redis::options::{Address, RedisOptions, Topology};
 
-const ECHO: Script = Script::new("echo", "return {KEYS[1], ARGV[1]}");
-const WRITE: Script = Script::new("write", "return redis.call('SET', KEYS[1], ARGV[1])");
-const WRITE_ANYHOW: Script = WRITE.allow_oom();
+static ECHO: Script = Script::new("echo", "return {KEYS[1], ARGV[1]}");
+static WRITE: Script = Script::new("write", "return redis.call('SET', KEYS[1], ARGV[1])");
+static WRITE_ANYHOW: Script =
+    Script::new("write", "return redis.call('SET', KEYS[1], ARGV[1])").allow_oom();
 
 /// A host that counts the tasks that run.
 #[derive(Debug)]
