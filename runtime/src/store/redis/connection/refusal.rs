@@ -168,7 +168,8 @@ fn inner_code(words: &str) -> &str {
         if let Some(code) = INNER.iter().find(stands) {
             return code;
         }
-        if words.contains("can't run this command") {
+        // Redis 6.2 and Valkey have words of their own for it.
+        if words.contains("can't run this command") || words.contains("ACL failure") {
             return "NOPERM";
         }
     }

@@ -2,6 +2,11 @@
 
 use super::*;
 
+/// Says whether this is Redis 7 or newer, or Valkey.
+fn knows_script_flags(setup: &Setup) -> bool {
+    block(setup.server.facts(Lane::Data)).expect("connected").knows_script_flags()
+}
+
 #[test]
 fn full() {
     let Some(redis) = RedisServer::start(&["--maxmemory", "2mb"]) else { return };
@@ -16,9 +21,8 @@ fn full() {
     assert_eq!(setup.run(Lane::Data, &WRITE, "{zone}k", "v"), Err(StoreError::Full), "in a script");
     // The same connection goes on, and what is allowed to may write.
     assert_eq!(setup.call(Lane::Data, &["GET", "{zone}k"]), Ok(bulk("v")));
-    let facts = block(setup.server.facts(Lane::Data)).expect("connected");
     let anyhow = setup.run(Lane::Data, &WRITE_ANYHOW, "{zone}k", "w");
-    let expected = if facts.knows_script_flags() { Ok(Value::Okay) } else { Err(StoreError::Full) };
+    let expected = if knows_script_flags(&setup) { Ok(Value::Okay) } else { Err(StoreError::Full) };
     assert_eq!(anyhow, expected);
 }
 
@@ -63,6 +67,11 @@ fn master_down() {
 
 #[test]
 fn loading() {
+    let Some(redis) = RedisServer::start(&[]) else { return };
+    if !knows_script_flags(&connect(options(redis.port()))) {
+        eprintln!("skipped: this server answers nobody while it loads so little");
+        return;
+    }
     let Some(mut redis) = RedisServer::start(&[
         "--key-load-delay",
         "1000",
@@ -191,7 +200,11 @@ fn too_few_replicas_and_a_disk_that_fails() {
     let Some(redis) = RedisServer::start(&["--min-replicas-to-write", "1"]) else { return };
     let setup = connect(options(redis.port()));
     expect(setup.call(Lane::Data, &["SET", "k", "v"]), "Unavailable", "min-replicas-to-write");
-    expect(setup.run(Lane::Data, &WRITE, "k", "v"), "Unavailable", "min-replicas-to-write");
+    if knows_script_flags(&setup) {
+        // Redis 6.2 lets scripts pass.
+        let written = setup.run(Lane::Data, &WRITE, "k", "v");
+        expect(written, "Unavailable", "min-replicas-to-write");
+    }
     redis.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     setup.call(Lane::Data, &["SET", "k", "v"]).expect("written");
     // A folder in the place of the dump: saving fails, and so does writing after it.
