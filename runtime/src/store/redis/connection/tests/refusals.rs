@@ -222,8 +222,11 @@ fn no_room_for_another_client() {
     let Some(redis) = RedisServer::start(&["--maxclients", "1"]) else { return };
     let held = redis.client();
     let setup = connect(options(redis.port()));
-    wait_until("the first client counts", || {
-        setup.call(Lane::Data, &["PING"]).is_err_and(|e| e.to_string().contains("more clients"))
+    // What it says is lost when it closes before it has read the greeting: then it merely closed.
+    let words = ["more clients", "closed the connection", "broke"];
+    wait_until("the first client counts", || match setup.call(Lane::Data, &["PING"]) {
+        Err(StoreError::Unavailable(why)) => words.iter().any(|words| why.contains(words)),
+        other => panic!("{other:?}"),
     });
     drop(held);
     setup.call_until_ok(Lane::Data, &["PING"]);
