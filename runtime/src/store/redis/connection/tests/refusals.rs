@@ -220,7 +220,15 @@ fn too_few_replicas_and_a_disk_that_fails() {
 #[test]
 fn no_room_for_another_client() {
     let Some(redis) = RedisServer::start(&["--maxclients", "1"]) else { return };
-    let held = redis.client();
+    // The one that saw it start may not be gone yet.
+    let mut held = redis.client();
+    wait_until("the place is ours", || {
+        let ours = matches!(held.ask(&["PING"]), Ok(Answer::Bytes(_)));
+        if !ours {
+            held = redis.client();
+        }
+        ours
+    });
     let setup = connect(options(redis.port()));
     // What it says is lost when it closes before it has read the greeting: then it merely closed.
     let words = ["more clients", "closed the connection", "broke"];
