@@ -1,5 +1,8 @@
 //! The zone store in Redis or Valkey: standalone, behind Sentinel, or in a Cluster.
 
+mod connection;
+mod native;
 mod options;
 
+pub use native::RedisStore;
 pub use options::{Address, RedisOptions, Topology, Wait};
