@@ -7,7 +7,7 @@ use zonesync::store::{Bytes, StoreError, Written};
 use zonesync_core::format::Snapshot;
 use zonesync_core::id::Position;
 
-use super::{Harness, SMALL_BYTES, SPARE_BYTES, Writer, ask, report};
+use super::{Harness, SMALL_BYTES, SPARE_BYTES, Writer, ask, noise, report};
 
 const SIZE: usize = 10;
 
@@ -172,11 +172,11 @@ pub fn a_leftover_must_be_begun_again(harness: &Harness) {
 }
 
 pub fn a_snapshot_given_up_makes_room_for_the_next(harness: &Harness) {
-    let Some(small) = &harness.small else {
+    let Some(small) = harness.small() else {
         return eprintln!("skipped: this store cannot be made full");
     };
-    let mut writer = Writer::elect(small, harness.ttl, 1);
-    let chunk = vec![7; SMALL_BYTES * 2 / 3];
+    let mut writer = Writer::elect(&small, harness.ttl, 1);
+    let chunk = noise(7, SMALL_BYTES * 2 / 3);
     writer.publish(SIZE);
     writer.chunks(writer.at, &[&chunk]);
     let again = small.put_chunk(writer.term, writer.at, 1, chunk.clone().into());
@@ -265,7 +265,7 @@ pub fn a_trim_gives_up_dead_readers(harness: &Harness) {
 
 pub fn a_trim_gives_up_the_slowest_past_its_bound(harness: &Harness) {
     let mut writer = Writer::elect(&harness.store, harness.ttl, 1);
-    let half = vec![7; SPARE_BYTES * 2 / 3];
+    let half = noise(7, SPARE_BYTES * 2 / 3);
     let mut snapshots = Vec::new();
     for instance in 2..4 {
         writer.publish(SIZE);
