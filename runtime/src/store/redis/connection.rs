@@ -1,61 +1,137 @@
-//! Connections to a Redis: plain TCP to one server, one connection for each lane.
+//! The connections to the zone's Redis: one server that is found, greeted and watched over.
+//!
+//! Each [`Lane`] is a connection of its own, so that a renewal never waits behind a chunk. A lane
+//! connects when it is first wanted; what is lost is made anew, after a rest that grows with each
+//! failure. A call never lasts longer than its limit, whatever the server does, and its caller may
+//! leave at any time. When the last [`Server`] goes, so do sockets and tasks.
+//!
+//! `keeper` makes a lane's connection and `line` uses it; `route` finds the server, with `sentinel` and
+//! `cluster`; `dial`, `wire`, `bare` and `hello` lead from an address to a greeted server. What a
+//! server's refusals mean stands in `refusal`.
 
-use std::io;
-use std::net::TcpStream;
-use std::pin::Pin;
+mod bare;
+mod cluster;
+mod dial;
+mod hello;
+mod keeper;
+mod line;
+mod refusal;
+mod route;
+mod script;
+mod sentinel;
+mod wire;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_io::Async;
-use futures_lite::{AsyncRead as _, AsyncWrite as _};
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, Value};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use zonesync_core::time::Duration;
+use async_channel::{Receiver, Sender};
+use futures_lite::future::or;
+use redis::{Cmd, Value};
+use tracing::{debug, info};
+use zonesync_core::time::{Duration, Instant};
 
-use super::{RedisOptions, Topology};
+pub(super) use hello::Facts;
+use keeper::Keeper;
+use line::Line;
+use refusal::Refusal;
+use route::Route;
+pub(super) use script::Script;
+use wire::End;
+
+use super::options::{Address, RedisOptions, Topology};
 use crate::runtime::Runtime;
 use crate::store::StoreError;
 
-/// Which connection a command takes, so that none waits behind what is slow.
+/// How often one call is sent on to another node.
+const REDIRECTS_MAX: usize = 5;
+
+/// What a command goes out on: each lane is a connection of its own, so that none waits behind
+/// another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// The lease and what is as short.
+    /// Short steps that have to be in time: look, acquire, renew, release, raise.
     Lease,
-    /// Batches, chunks, reads.
+    /// Publishing, chunks, reads.
     Data,
-    /// Reads that block.
+    /// Reads that block. One at a time; dropping one gives its connection up.
     Watch,
 }
 
-/// A script and what it is called.
-#[derive(Debug)]
-pub(super) struct Script {
-    name: &'static str,
-    source: &'static str,
-}
+impl Lane {
+    const ALL: [Self; 3] = [Self::Lease, Self::Data, Self::Watch];
 
-impl Script {
-    pub(super) const fn new(name: &'static str, source: &'static str) -> Self {
-        Self { name, source }
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Data => "data",
+            Self::Watch => "watch",
+        }
     }
 }
 
-/// The server of a zone.
+/// The zone's Redis. Clones share their connections.
 #[derive(Clone)]
-pub(super) struct Server(Arc<Shared>);
+pub(super) struct Server(Arc<Inner>);
 
-struct Shared {
+struct Inner {
+    common: Arc<Common>,
+    keepers: [Keeper; 3],
+    /// Ends the tasks that connect, when the last handle goes.
+    _stop: Sender<Infallible>,
+}
+
+/// What tasks share with it.
+struct Common {
     options: RedisOptions,
     runtime: Arc<dyn Runtime>,
-    lanes: [async_lock::Mutex<Option<MultiplexedConnection>>; 3],
+    route: Route,
+    stopped: Receiver<Infallible>,
+    told: AtomicBool,
+}
+
+impl Common {
+    /// Says yes the first time.
+    fn once(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl Inner {
+    fn keeper(&self, lane: Lane) -> &Keeper {
+        &self.keepers[lane as usize]
+    }
+
+    /// Gives up what leads anywhere but to `address`.
+    fn leave_others(&self, address: &Address) {
+        for line in self.keepers.iter().filter_map(Keeper::current) {
+            if line.address != *address {
+                line.close(End::Elsewhere);
+            }
+        }
+    }
 }
 
 impl Server {
-    pub(super) fn new(options: RedisOptions, runtime: Arc<dyn Runtime>, _slot_key: String) -> Self {
-        Self(Arc::new(Shared { options, runtime, lanes: Default::default() }))
+    /// Takes the options. Connects when it is first asked. In a cluster, the server is the owner of
+    /// the slot of `slot_key`.
+    pub(super) fn new(options: RedisOptions, runtime: Arc<dyn Runtime>, slot_key: String) -> Self {
+        if matches!(options.topology, Topology::Sentinel { .. }) && options.username.is_some() {
+            info!(
+                "the user name is sent to the master that sentinels name; a stock gateway drops it"
+            );
+        }
+        let (stop, stopped) = async_channel::bounded(1);
+        let route = Route::new(&options, &slot_key);
+        let told = AtomicBool::new(false);
+        let common = Arc::new(Common { options, runtime, route, stopped, told });
+        Self(Arc::new(Inner { common, keepers: Lane::ALL.map(Keeper::new), _stop: stop }))
     }
 
+    /// Runs `script` as one step. It may take as long as a short command may; on [`Lane::Data`] as a
+    /// bulk command.
     pub(super) async fn run(
         &self,
         lane: Lane,
@@ -63,96 +139,159 @@ impl Server {
         keys: &[&str],
         args: &[&[u8]],
     ) -> Result<Value, StoreError> {
+        let options = &self.0.common.options;
         let limit = match lane {
-            Lane::Data => self.0.options.bulk_timeout,
-            _ => self.0.options.command_timeout,
+            Lane::Data => options.bulk_timeout,
+            Lane::Lease | Lane::Watch => options.command_timeout,
         };
-        let mut eval = redis::cmd("EVAL");
-        eval.arg(script.source).arg(keys.len()).arg(keys);
-        for arg in args {
-            eval.arg(*arg);
-        }
-        self.call(lane, &eval, limit)
-            .await
-            .inspect_err(|error| tracing::debug!(script = script.name, %error, "redis"))
+        let by_hash = |facts: &Facts| script.on(facts).by_hash(keys, args);
+        let by_text = |facts: &Facts| script.on(facts).by_text(keys, args);
+        self.carry(lane, script.name, limit, by_hash, by_text).await
     }
 
+    /// Carries out any other command. `limit` counts for the whole call; on [`Lane::Watch`] it counts
+    /// anew once the command is sent, for there it is how long the server may block.
     pub(super) async fn call(
         &self,
         lane: Lane,
         command: &Cmd,
         limit: Duration,
     ) -> Result<Value, StoreError> {
-        let mut slot = self.0.lanes[lane as usize].lock().await;
-        if slot.is_none() {
-            *slot = Some(self.connect().await.map_err(error_of)?);
-        }
-        let mut connection = slot.clone().expect("it was just set");
-        drop(slot);
-        let late = async {
-            self.0.runtime.sleep(limit).await;
-            Err(StoreError::Unavailable(format!("no answer within {limit:?}")))
+        let name = match command.args_iter().next() {
+            Some(redis::Arg::Simple(name)) => String::from_utf8_lossy(name).into_owned(),
+            _ => String::new(),
         };
-        let answer = async { connection.req_packed_command(command).await.map_err(error_of) };
-        let answer = futures_lite::future::or(answer, late).await;
-        if matches!(answer, Err(StoreError::Unavailable(_))) {
-            *self.0.lanes[lane as usize].lock().await = None;
+        let command = |_: &Facts| command.clone();
+        self.carry(lane, &name, limit, command, command).await
+    }
+
+    /// Gives what the server said of itself; connects if there is no connection.
+    pub(super) async fn facts(&self, lane: Lane) -> Result<Facts, StoreError> {
+        let common = &self.0.common;
+        let deadline = common.runtime.now() + common.options.command_timeout;
+        Ok(self.0.keeper(lane).line(&self.0, deadline).await?.facts.clone())
+    }
+
+    /// Sends a command to where it belongs. `spare` takes its place where the server does not have a
+    /// script.
+    async fn carry(
+        &self,
+        lane: Lane,
+        name: &str,
+        limit: Duration,
+        command: impl Fn(&Facts) -> Cmd,
+        spare: impl Fn(&Facts) -> Cmd,
+    ) -> Result<Value, StoreError> {
+        let common = &self.0.common;
+        let deadline = common.runtime.now() + limit;
+        let mut without_hash = false;
+        let mut last = None;
+        for _ in 0..=REDIRECTS_MAX {
+            let line = self.0.keeper(lane).line(&self.0, deadline).await?;
+            let command = if without_hash { spare(&line.facts) } else { command(&line.facts) };
+            let left = match lane {
+                Lane::Watch => limit,
+                Lane::Lease | Lane::Data => deadline.since(common.runtime.now()),
+            };
+            let refusal = match line.ask(name, &command, left).await {
+                Ok(Value::ServerError(error)) => refusal::read(&error, name, &line.address),
+                Ok(value) => {
+                    line.prove();
+                    return Ok(value);
+                }
+                // Another caller learned first that the zone is elsewhere. It can be sent again: each
+                // step of a store can.
+                Err(error) if line.led_elsewhere() => {
+                    last = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let refusal = match refusal {
+                Refusal::Ask(to) if self.is_cluster() => {
+                    debug!(lane = lane.name(), from = %line.address, %to, "asking another node once");
+                    match self.ask_once(lane, name, &to, &command, deadline).await? {
+                        Value::ServerError(error) => refusal::read(&error, name, &to),
+                        value => return Ok(value),
+                    }
+                }
+                refusal => refusal,
+            };
+            match refusal {
+                Refusal::NoScript if !without_hash => {
+                    line.prove();
+                    without_hash = true;
+                }
+                Refusal::Moved(to) if self.is_cluster() => {
+                    info!(lane = lane.name(), from = %line.address, %to, "the zone's slot has moved");
+                    line.prove();
+                    common.route.moved(to);
+                    line.close(End::Elsewhere);
+                    last = Some(StoreError::Unavailable(
+                        "the nodes of the cluster send us in a circle".to_owned(),
+                    ));
+                }
+                Refusal::Tell { error, leave } => {
+                    if leave {
+                        line.close(End::Elsewhere);
+                    } else {
+                        line.prove();
+                    }
+                    return Err(error);
+                }
+                refusal => {
+                    line.close(End::Elsewhere);
+                    return Err(refusal.into_error());
+                }
+            }
         }
-        match answer? {
-            Value::ServerError(error) => Err(error_of(error.into())),
-            value => Ok(value),
+        Err(last.unwrap_or_else(|| Refusal::NoScript.into_error()))
+    }
+
+    fn is_cluster(&self) -> bool {
+        matches!(self.0.common.options.topology, Topology::Cluster { .. })
+    }
+
+    /// Asks the node that a slot is moving to, on a connection of its own.
+    async fn ask_once(
+        &self,
+        lane: Lane,
+        name: &str,
+        to: &Address,
+        command: &Cmd,
+        deadline: Instant,
+    ) -> Result<Value, StoreError> {
+        let common = &self.0.common;
+        let left = || deadline.since(common.runtime.now());
+        let late = || Err(StoreError::Unavailable(format!("{to} does not answer in time")));
+        let opened = Line::open(common, lane, to.clone());
+        let line = within(&common.runtime, left(), opened, late).await?;
+        let mut asking = Cmd::new();
+        asking.arg("ASKING");
+        if let Value::ServerError(error) = line.ask("ASKING", &asking, left()).await? {
+            return Err(refusal::read(&error, "ASKING", to).into_error());
         }
-    }
-
-    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let Topology::Standalone(address) = &self.0.options.topology else {
-            return Err((redis::ErrorKind::Client, "not built yet").into());
-        };
-        let stream = async_net::TcpStream::connect((&*address.host, address.port)).await?;
-        stream.set_nodelay(true)?;
-        let stream = Stream(stream.into());
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let info = RedisConnectionInfo::default();
-        let (connection, driver) =
-            MultiplexedConnection::new_with_config(&info, stream, config).await?;
-        self.0.runtime.spawn(Box::pin(driver));
-        Ok(connection)
+        line.ask(name, command, left()).await
     }
 }
 
-fn error_of(error: RedisError) -> StoreError {
-    let text = error.to_string();
-    match error.code() {
-        Some("OOM") => StoreError::Full,
-        Some("NOPERM" | "NOAUTH" | "WRONGPASS") => StoreError::Denied(text),
-        _ if text.contains("command not allowed when used memory > 'maxmemory'") => StoreError::Full,
-        _ => StoreError::Unavailable(text),
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("options", &self.0.common.options).finish_non_exhaustive()
     }
 }
 
-/// A socket of async-io behind the traits of tokio.
-struct Stream(Arc<Async<TcpStream>>);
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self.0).poll_read(context, buffer.initialize_unfilled()).map_ok(|read| buffer.advance(read))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self.0).poll_close(context)
-    }
+/// Waits for `future`, but no longer than `limit`; gives what `late` makes then.
+async fn within<T>(
+    runtime: &Arc<dyn Runtime>,
+    limit: Duration,
+    future: impl Future<Output = T>,
+    late: impl FnOnce() -> T,
+) -> T {
+    let limit = runtime.sleep(limit);
+    or(future, async {
+        limit.await;
+        late()
+    })
+    .await
 }
