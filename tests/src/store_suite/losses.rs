@@ -11,6 +11,9 @@ use super::{Harness, SMALL_BYTES, Writer, ask, noise, report};
 
 const SIZE: usize = 10;
 
+/// The size of the batches that fill a store.
+const LARGE: usize = SMALL_BYTES / 256;
+
 fn raise(harness: &Harness, seen: u64, position: Option<Position>) -> RaiseAnswer {
     ask(harness.store.raise(Raise { seen: Epoch(seen), position }))
 }
@@ -168,8 +171,8 @@ fn fill(harness: &Harness) -> Option<Writer> {
         return None;
     };
     let mut writer = Writer::elect(&small, harness.ttl, 1);
-    for _ in 0..SMALL_BYTES / 1024 + 1 {
-        let batch = writer.batch(1024, HeadUpdate::default());
+    for _ in 0..2 * SMALL_BYTES / LARGE {
+        let batch = writer.batch(LARGE, HeadUpdate::default());
         match writer.try_publish(&batch) {
             Ok(answer) => assert_eq!(answer, Written::Done),
             Err(error) => {
@@ -179,17 +182,17 @@ fn fill(harness: &Harness) -> Option<Writer> {
         }
         writer.at = batch.entry.meta.position;
     }
-    panic!("the small zone holds more than {SMALL_BYTES} bytes");
+    panic!("the small zone holds more than twice {SMALL_BYTES} bytes");
 }
 
 pub fn a_full_store_refuses_batches_and_chunks(harness: &Harness) {
     let Some(writer) = fill(harness) else { return };
     let before = ask(writer.store.read(Position::START, usize::MAX));
     assert_eq!(before.entries.last().map(|entry| entry.meta.position), Some(writer.at));
-    let batch = writer.batch(4096, HeadUpdate::default());
+    let batch = writer.batch(SMALL_BYTES / 4, HeadUpdate::default());
     assert_eq!(writer.try_publish(&batch), Err(StoreError::Full));
     assert_eq!(ask(writer.store.begin_snapshot(writer.term, writer.at)), Written::Done);
-    let chunk = noise(1, 4096).into();
+    let chunk = noise(1, SMALL_BYTES / 4).into();
     let answer = block_on(writer.store.put_chunk(writer.term, writer.at, 0, chunk));
     assert_eq!(answer, Err(StoreError::Full));
     assert_eq!(ask(writer.store.chunk(writer.at, 0)), None);
