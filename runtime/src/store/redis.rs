@@ -5,4 +5,4 @@ mod native;
 mod options;
 
 pub use native::RedisStore;
-pub use options::{Address, RedisOptions, Topology, Wait};
+pub use options::{Address, Encryption, EncryptionKey, RedisOptions, Topology, Wait};

@@ -5,11 +5,13 @@
 //! `leases`, `log` and `snapshots` hold the steps, `wait` the waiting, `scripts` what runs at the
 //! server; `text`, `head`, `report` and `seal` say how values are written.
 
+mod cipher;
 mod head;
 mod keys;
 mod leases;
 mod log;
 mod reply;
+mod replicas;
 mod report;
 mod scripts;
 mod seal;
@@ -33,6 +35,7 @@ use crate::store::{
     Renew, Renewed, Reply, StoreError, Written, ZoneStore,
 };
 use keys::Keys;
+use replicas::Replicas;
 use seal::{Place, Seal};
 use wait::Watch;
 
@@ -49,8 +52,10 @@ struct Inner {
     server: Server,
     runtime: Arc<dyn Runtime>,
     seal: Seal,
+    replicas: Replicas,
     watch: Watch,
     log_max: u64,
+    command_timeout: Duration,
     bulk_timeout: Duration,
     /// Closed when the store goes, to end what reads for its waits.
     gone: async_channel::Receiver<()>,
@@ -64,16 +69,21 @@ impl RedisStore {
     pub fn new(zone: ZoneName, options: RedisOptions, runtime: Arc<dyn Runtime>) -> Self {
         let keys = Keys::new(&zone);
         let (going, gone) = async_channel::bounded(1);
-        let (log_max, bulk_timeout) = (options.log_max, options.bulk_timeout);
+        let (command_timeout, bulk_timeout) = (options.command_timeout, options.bulk_timeout);
+        let log_max = options.log_max;
+        let seal = Seal::new(&zone, options.encryption.as_ref(), &runtime);
+        let replicas = Replicas::new(options.wait);
         let server = Server::new(options, Arc::clone(&runtime), keys.term.clone());
         Self(Arc::new(Inner {
             zone,
             keys,
             server,
             runtime,
-            seal: Seal::default(),
+            seal,
+            replicas,
             watch: Watch::default(),
             log_max,
+            command_timeout,
             bulk_timeout,
             gone,
             going,
@@ -186,6 +196,10 @@ impl ZoneStore for RedisStore {
 
     fn chunk(&self, position: Position, number: u32) -> Reply<'_, Option<Bytes>> {
         Box::pin(self.0.chunk(position, number))
+    }
+
+    fn is_unreplicated(&self) -> bool {
+        self.0.replicas.are_missing()
     }
 
     fn wait(&self, seen: Seen, timeout: Duration) -> Reply<'_, ()> {

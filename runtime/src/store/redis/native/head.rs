@@ -50,9 +50,11 @@ pub(super) fn update_args(
     Ok(args)
 }
 
-/// Reads the fields of the hash. None if it holds no head, but perhaps claims that wait for one.
-pub(super) fn read(mut fields: Parts, seal: &Seal) -> Result<Option<Head>, StoreError> {
+/// Reads the fields of the hash. None if it holds no head, but perhaps claims that wait for one. Gives
+/// with it the id of the key that its snapshot is encrypted with.
+pub(super) fn read(mut fields: Parts, seal: &Seal) -> Result<Option<(Head, Vec<u8>)>, StoreError> {
     let (mut head, mut at, mut incarnation) = (blank(), None, None);
+    let mut key = None;
     while !fields.is_empty() {
         let (field, value) = (fields.bytes("a field of the head")?, fields.bytes("the head")?);
         match field.as_slice() {
@@ -62,6 +64,7 @@ pub(super) fn read(mut fields: Parts, seal: &Seal) -> Result<Option<Head>, Store
             b"list" => head.list = text::read_list(utf8(&value)?)?,
             b"claims" => head.claims = text::read_claims(utf8(&value)?)?,
             b"snapshot" => head.snapshot = Some(text::read_snapshot(utf8(&value)?)?),
+            b"key" => key = Some(value),
             b"filter" => head.filter = Filter(text::read_id(utf8(&value)?)?),
             b"digest" => head.digest = part(&value, seal, "digest")?.digest,
             b"source" => head.source = part(&value, seal, "source")?.source,
@@ -75,7 +78,9 @@ pub(super) fn read(mut fields: Parts, seal: &Seal) -> Result<Option<Head>, Store
         return Err(bad("a list of terms that ends elsewhere than the head").into());
     }
     head.incarnation = incarnation.ok_or_else(|| bad("a head without incarnation"))?;
-    Ok(Some(head))
+    // Until there is a snapshot, no key is wrong.
+    let key = head.snapshot.and(key).unwrap_or_else(|| seal.key().into());
+    Ok(Some((head, key)))
 }
 
 fn part(value: &[u8], seal: &Seal, field: &'static str) -> Result<Head, StoreError> {

@@ -100,6 +100,10 @@ impl Inner {
     }
 
     pub(super) async fn release(&self, term: Term) -> Result<(), StoreError> {
+        if self.replicas.are_missing() {
+            // Who comes next may find another master.
+            self.await_replicas().await;
+        }
         let keys = [&*self.keys.lease, &self.keys.wake];
         self.run(Lane::Lease, &scripts::RELEASE, &keys, &[text::term(term)]).await?;
         Ok(())

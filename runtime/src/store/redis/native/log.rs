@@ -30,7 +30,11 @@ impl Inner {
         args.extend(head::update_args(&update, &self.seal)?);
         let keys = &self.keys;
         let keys = [&*keys.term, &keys.head, &keys.log, &keys.wake];
-        Ok(written(self.run(Lane::Data, &scripts::PUBLISH, &keys, &args).await?)?.0)
+        let written = written(self.run(Lane::Data, &scripts::PUBLISH, &keys, &args).await?)?.0;
+        if written == Written::Done {
+            self.await_replicas().await;
+        }
+        Ok(written)
     }
 
     pub(super) async fn write_head(
@@ -53,8 +57,13 @@ impl Inner {
         let answer = self.run(Lane::Data, &scripts::READ, &keys, &args).await?;
         let mut parts = Parts::of(answer)?;
         let term = read_term(&parts.text("a term")?)?;
-        let head = head::read(parts.parts("the head")?, &self.seal)?.map(Arc::new);
-        let bytes = text::read_number(&parts.text("the bytes of the log")?)?;
+        let read = head::read(parts.parts("the head")?, &self.seal)?;
+        let (head, key) = read.map_or((None, None), |(head, key)| (Some(Arc::new(head)), Some(key)));
+        let mut bytes = text::read_number(&parts.text("the bytes of the log")?)?;
+        if key.is_some_and(|key| key != self.seal.key().as_bytes()) {
+            // A log this long makes a new primary write a snapshot, under the key of now.
+            bytes = NUMBER_MAX;
+        }
         let gap = match parts.text("gap or whole")?.as_str() {
             "gap" => true,
             "whole" => false,

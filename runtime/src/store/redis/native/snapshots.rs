@@ -5,7 +5,7 @@ use redis::{Value, cmd};
 use zonesync_core::id::{Position, Term};
 
 use super::reply::{Parts, bad, written};
-use super::seal::{Place, mark};
+use super::seal::Place;
 use super::{Inner, head, scripts, text};
 use crate::store::redis::connection::Lane;
 use crate::store::{Bytes, CommitSnapshot, StoreError, Written};
@@ -48,7 +48,7 @@ impl Inner {
         number: u32,
         bytes: Bytes,
     ) -> Result<Written, StoreError> {
-        let mark = text::id(mark(&bytes)).into_bytes();
+        let mark = text::id(self.seal.mark(&bytes)).into_bytes();
         let stored = self.close(Place::Chunk(position, number), bytes).await?;
         let args = [
             text::term(term).into_bytes(),
@@ -75,6 +75,7 @@ impl Inner {
             from.map(text::position).unwrap_or_default().into(),
         ];
         args.extend(head::update_args(&update, &self.seal)?);
+        args.extend([b"key".to_vec(), self.seal.key().into()]);
         let keys = &self.keys;
         let keys = [&*keys.term, &keys.head, &keys.snapshots, &keys.wake, &keys.log];
         Ok(written(self.run(Lane::Data, &scripts::COMMIT_SNAPSHOT, &keys, &args).await?)?.0)
