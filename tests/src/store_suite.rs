@@ -27,10 +27,10 @@ use std::time::Duration;
 
 use zonesync::store::ZoneStore;
 
-/// About the room that [`Harness::small`] has for log, chunks and head: two things of two thirds of it
-/// do not fit, nor two of half of it, nor twice as much of small ones.
+/// About the room that [`Harness::small`] has for log, chunks and head: half of it always fits, and
+/// twice as much never does.
 ///
-/// Much beside what a server takes for a connection, since some count that, too.
+/// Much beside what a server takes for a connection and a command, since some count that, too.
 pub const SMALL_BYTES: usize = 4 << 20;
 
 /// How much a trim of the store under test may spare for readers.

@@ -47,9 +47,6 @@ fn harness() -> Option<Harness> {
 }
 
 /// Makes a zone on a server of its own that is full once it holds about [`SMALL_BYTES`].
-///
-/// While a server reads a command, that takes about two and a half times the command's arguments:
-/// those count beside what is stored.
 fn small() -> Option<Box<dyn Fn() -> Arc<dyn ZoneStore> + Send + Sync>> {
     let running = Mutex::new(Vec::new());
     Some(Box::new(move || {
@@ -61,7 +58,7 @@ fn small() -> Option<Box<dyn Fn() -> Arc<dyn ZoneStore> + Send + Sync>> {
         let info = server.ask(&["INFO", "memory"]).text();
         let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
         let used: usize = used.and_then(|used| used.parse().ok()).expect("it counts its memory");
-        let limit = (used + SMALL_BYTES * 17 / 10).to_string();
+        let limit = (used + SMALL_BYTES).to_string();
         server.ask(&["CONFIG", "SET", "maxmemory", &limit]);
         running.lock().expect("no test panics here").push(server);
         Arc::new(store)

@@ -171,14 +171,16 @@ fn fill(harness: &Harness) -> Option<Writer> {
         return None;
     };
     let mut writer = Writer::elect(&small, harness.ttl, 1);
+    publish_until_full(&mut writer);
+    Some(writer)
+}
+
+fn publish_until_full(writer: &mut Writer) {
     for _ in 0..2 * SMALL_BYTES / LARGE {
         let batch = writer.batch(LARGE, HeadUpdate::default());
         match writer.try_publish(&batch) {
             Ok(answer) => assert_eq!(answer, Written::Done),
-            Err(error) => {
-                assert_eq!(error, StoreError::Full);
-                return Some(writer);
-            }
+            Err(error) => return assert_eq!(error, StoreError::Full),
         }
         writer.at = batch.entry.meta.position;
     }
@@ -218,13 +220,16 @@ pub fn a_full_store_still_elects(harness: &Harness) {
 pub fn a_full_store_takes_batches_after_a_trim(harness: &Harness) {
     let Some(small) = harness.small() else { return };
     let mut writer = Writer::elect(&small, harness.ttl, 1);
-    writer.publish(SMALL_BYTES / 2);
+    for _ in 0..SMALL_BYTES / LARGE / 2 {
+        writer.publish(LARGE);
+    }
     let snapshot = writer.chunks(writer.at, &[b"all"]);
-    let batch = writer.batch(SMALL_BYTES / 2, HeadUpdate::default());
-    assert_eq!(writer.try_publish(&batch), Err(StoreError::Full));
+    publish_until_full(&mut writer);
     assert_eq!(writer.commit(snapshot, None), Written::Done);
     assert_eq!(ask(small.trim(writer.term)), Written::Done);
-    assert_eq!(writer.try_publish(&batch), Ok(Written::Done));
+    for _ in 0..SMALL_BYTES / LARGE / 4 {
+        writer.publish(LARGE);
+    }
 }
 
 pub fn an_emptied_store_fences_its_primary(harness: &Harness) {

@@ -176,13 +176,15 @@ pub fn a_snapshot_given_up_makes_room_for_the_next(harness: &Harness) {
         return eprintln!("skipped: this store cannot be made full");
     };
     let mut writer = Writer::elect(&small, harness.ttl, 1);
-    let chunk = noise(7, SMALL_BYTES * 2 / 3);
+    let large = noise(7, SMALL_BYTES / 256);
     writer.publish(SIZE);
-    writer.chunks(writer.at, &[&chunk]);
-    let again = small.put_chunk(writer.term, writer.at, 1, chunk.clone().into());
-    assert_eq!(block_on(again), Err(StoreError::Full));
+    let given_up = writer.at;
+    writer.chunks(given_up, &[&large]);
     writer.publish(SIZE);
-    writer.snapshot(&[&chunk]);
+    let put = |number| small.put_chunk(writer.term, given_up, number, large.clone().into());
+    let refused = (1..512).map(|number| block_on(put(number))).find(|answer| answer.is_err());
+    assert_eq!(refused, Some(Err(StoreError::Full)));
+    writer.snapshot(&vec![&large[..]; 64]);
 }
 
 pub fn leftovers_of_an_earlier_term_are_swept(harness: &Harness) {
