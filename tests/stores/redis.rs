@@ -6,10 +6,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use zonesync::runtime::Smol;
-use zonesync::store::ZoneStore;
 use zonesync::store::redis::{Address, RedisOptions, RedisStore, Topology};
+use zonesync::store::{HeadUpdate, Raise, ZoneStore};
+use zonesync_core::digest::Digest;
+use zonesync_core::entity::Kind;
+use zonesync_core::format::{Filter, Source};
+use zonesync_core::id::Epoch;
+use zonesync_core::removal::{GuardData, Token};
+use zonesync_core::time::WallTime;
 use zonesync_test_servers::redis::{Answer, RedisServer};
-use zonesync_tests::store_suite::{Harness, OldCopy, SMALL_BYTES, SPARE_BYTES, ask};
+use zonesync_tests::store_suite::{
+    Harness, OldCopy, SMALL_BYTES, SPARE_BYTES, Writer, ask, report,
+};
 
 zonesync_tests::store_suite!(harness);
 
@@ -26,8 +34,7 @@ fn store(server: &RedisServer, zone: &str) -> RedisStore {
 
 fn harness() -> Option<Harness> {
     let server = Arc::new(RedisServer::start(&[])?);
-    let (cleared, kept, restored) =
-        (Arc::clone(&server), Arc::clone(&server), Arc::clone(&server));
+    let (cleared, kept, restored) = (Arc::clone(&server), Arc::clone(&server), Arc::clone(&server));
     let copy = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&copy);
     Some(Harness {
@@ -86,5 +93,102 @@ fn restore(server: &RedisServer, copy: &[Dumped]) {
         let ttl = if ttl == "-1" { "0" } else { ttl };
         let answer = client.ask(&[b"RESTORE", key.as_bytes(), ttl.as_bytes(), value]);
         assert_eq!(answer.expect("it answers").text(), "OK");
+    }
+}
+
+/// Fixes what is stored, key by key, but for what a clock or a random number says.
+#[test]
+fn a_zone_is_stored_as_documented() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let store: Arc<dyn ZoneStore> = Arc::new(store(&server, "golden"));
+    let mut writer = Writer::elect(&store, Duration::from_secs(3600), 1);
+    let mut guard = GuardData::new();
+    guard.hold(Kind::API, 3, Token(7));
+    let mut source = Source::default();
+    source.advance(Kind::LICENSE, WallTime::from_millis(123));
+    writer.publish_with(
+        20,
+        HeadUpdate {
+            incarnation: 0xabc,
+            digest: Some(Digest::EMPTY),
+            source: Some(source),
+            filter: Some(Filter(9)),
+            guard: Some(guard),
+            ..HeadUpdate::default()
+        },
+    );
+    writer.snapshot(&[b"one", b"two"]);
+    writer.publish(30);
+    ask(store.raise(Raise { seen: Epoch(1), position: Some(Writer::elsewhere(1, 3)) }));
+    ask(store.look(Some(report(2, writer.at))));
+    ask(store.begin_snapshot(ask(store.look(None)).term, writer.at));
+    let shown = show(&server);
+    let golden = include_str!("redis.golden");
+    assert!(shown == golden, "what is stored has changed; it is now:\n{shown}");
+}
+
+/// Writes every key with its value, one part a line.
+fn show(server: &RedisServer) -> String {
+    let Answer::List(keys) = server.ask(&["KEYS", "*"]) else { panic!("a list of keys") };
+    let mut keys: Vec<_> = keys.iter().map(Answer::text).collect();
+    keys.sort();
+    let mut shown = String::new();
+    for key in keys {
+        let kind = server.ask(&["TYPE", &key]).text();
+        shown.push_str(&format!("{key} {kind}\n"));
+        let value = match kind.as_str() {
+            "string" => server.ask(&["GET", &key]),
+            "hash" => server.ask(&["HGETALL", &key]),
+            _ => server.ask(&["XRANGE", &key, "-", "+"]),
+        };
+        let mut lines = Vec::new();
+        match (kind.as_str(), value) {
+            ("hash", Answer::List(parts)) => {
+                lines.extend(parts.chunks(2).map(|pair| {
+                    let field = escaped(&pair[0]);
+                    let value = match (key.rsplit_once(':').map(|(_, name)| name), &*field) {
+                        (Some("lease"), "stamp") => "(a time)".to_owned(),
+                        (Some("nodes"), instance) if instance != "ttl" => {
+                            let value = escaped(&pair[1]);
+                            let (_, rest) = value.split_once(' ').expect("a time and a report");
+                            format!("(a time) {rest}")
+                        }
+                        _ => escaped(&pair[1]),
+                    };
+                    format!("  {field}: {value}\n")
+                }));
+                lines.sort();
+            }
+            ("stream", Answer::List(entries)) if !key.ends_with(":wake") => {
+                for entry in entries {
+                    let Answer::List(entry) = entry else { panic!("an entry") };
+                    let Answer::List(fields) = &entry[1] else { panic!("fields") };
+                    lines.push(format!("  {}\n", escaped(&entry[0])));
+                    lines.extend(
+                        fields.chunks(2).map(|pair| {
+                            format!("    {}: {}\n", escaped(&pair[0]), escaped(&pair[1]))
+                        }),
+                    );
+                }
+            }
+            ("stream", _) => lines.push("  (a time) moved: 1\n".to_owned()),
+            (_, value) if key.ends_with(":term") => {
+                let value = escaped(&value);
+                let (epoch, _) = value.split_once('-').expect("a term");
+                lines.push(format!("  {epoch}-(drawn)\n"));
+            }
+            (_, value) => lines.push(format!("  {}\n", escaped(&value))),
+        }
+        shown.extend(lines);
+    }
+    // The raise drew a term id, which the set begun after it bears.
+    let term = server.ask(&["GET", "zonesync:{golden}:term"]).text();
+    shown.replace(&term, "2-(drawn)")
+}
+
+fn escaped(value: &Answer) -> String {
+    match value {
+        Answer::Bytes(bytes) => bytes.escape_ascii().to_string(),
+        other => other.text(),
     }
 }

@@ -10,14 +10,17 @@ mod head;
 mod keys;
 mod leases;
 mod log;
-mod reply;
 mod replicas;
+mod reply;
 mod report;
 mod scripts;
 mod seal;
 mod snapshots;
 mod text;
 mod wait;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -36,7 +36,8 @@ impl Cipher {
     /// Takes the keys; the first one writes.
     pub(super) fn new(encryption: &Encryption, runtime: Arc<dyn Runtime>) -> Self {
         let all = encryption.keys().iter();
-        let keys = all.map(|key| (key.id().to_owned(), XChaCha20Poly1305::new(key.reveal().into())));
+        let keys =
+            all.map(|key| (key.id().to_owned(), XChaCha20Poly1305::new(key.reveal().into())));
         let mut mark = Sha256::new();
         mark.update(MARK);
         mark.update(encryption.keys()[0].reveal());

@@ -14,10 +14,7 @@ use super::text;
 use crate::store::{HeadUpdate, StoreError};
 
 /// What moves in the head with a write, as arguments of a script: see `lib_head.lua`.
-pub(super) fn update_args(
-    update: &HeadUpdate,
-    seal: &Seal,
-) -> Result<Vec<Vec<u8>>, StoreError> {
+pub(super) fn update_args(update: &HeadUpdate, seal: &Seal) -> Result<Vec<Vec<u8>>, StoreError> {
     let list = update.list.as_ref().map(text::list).unwrap_or_default();
     let mut args: Vec<Vec<u8>> = vec![
         list.into(),

@@ -27,7 +27,8 @@ impl Inner {
             }
         }
         let keys = [&keys.lease, &keys.term, &keys.head, &keys.nodes, &keys.wake];
-        let answer = self.run(Lane::Lease, &scripts::LOOK, &keys.map(String::as_str), &args).await?;
+        let answer =
+            self.run(Lane::Lease, &scripts::LOOK, &keys.map(String::as_str), &args).await?;
         let mut parts = Parts::of(answer)?;
         let lease = read_lease(parts.parts("a lease")?)?;
         let term = read_term(&parts.text("a term")?)?;

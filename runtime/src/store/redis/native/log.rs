@@ -58,7 +58,8 @@ impl Inner {
         let mut parts = Parts::of(answer)?;
         let term = read_term(&parts.text("a term")?)?;
         let read = head::read(parts.parts("the head")?, &self.seal)?;
-        let (head, key) = read.map_or((None, None), |(head, key)| (Some(Arc::new(head)), Some(key)));
+        let (head, key) =
+            read.map_or((None, None), |(head, key)| (Some(Arc::new(head)), Some(key)));
         let mut bytes = text::read_number(&parts.text("the bytes of the log")?)?;
         if key.is_some_and(|key| key != self.seal.key().as_bytes()) {
             // A log this long makes a new primary write a snapshot, under the key of now.

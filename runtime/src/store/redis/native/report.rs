@@ -96,7 +96,8 @@ fn decode(
     };
     let epoch = Epoch(reader.number("epoch")?);
     let id = TermId(reader.u128("term id")?);
-    let position = Position { term: Term { epoch, id }, sequence: Sequence(reader.number("sequence")?) };
+    let position =
+        Position { term: Term { epoch, id }, sequence: Sequence(reader.number("sequence")?) };
     let seen = Epoch(reader.number("epoch seen")?);
     let fingerprint = Fingerprint(reader.u128("fingerprint")?);
     let count = reader.u64("count")?;
@@ -106,9 +107,8 @@ fn decode(
     let at = reader.offset();
     let len = usize::from(reader.u8("length of the node")?);
     let name = std::str::from_utf8(reader.take(len, "node")?).ok();
-    let node: NodeId = name
-        .and_then(|name| name.parse().ok())
-        .ok_or(DecodeError::Value { what: "node", at })?;
+    let node: NodeId =
+        name.and_then(|name| name.parse().ok()).ok_or(DecodeError::Value { what: "node", at })?;
     Ok(Report {
         node,
         instance,

@@ -199,13 +199,11 @@ impl Inner {
             loop {
                 let mut read = pin!(read(&server, &key, place));
                 let mut gone = pin!(gone.recv());
-                let outcome = futures_lite::future::or(
-                    async { Some(read.as_mut().await) },
-                    async {
+                let outcome =
+                    futures_lite::future::or(async { Some(read.as_mut().await) }, async {
                         let _ = gone.as_mut().await;
                         None
-                    },
-                );
+                    });
                 let Some(outcome) = outcome.await else { return };
                 let Some(inner) = inner.upgrade() else { return };
                 let goes_on = match outcome {
