@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use zonesync::runtime::Smol;
-use zonesync::store::redis::{Address, RedisOptions, RedisStore, Topology};
+use zonesync::store::redis::{Address, RedisOptions, RedisStore, Topology, Wait};
 use zonesync::store::{HeadUpdate, Raise, ZoneStore};
 use zonesync_core::digest::Digest;
 use zonesync_core::entity::Kind;
@@ -25,9 +25,17 @@ zonesync_tests::store_suite!(harness);
 const TTL: Duration = Duration::from_millis(900);
 
 fn store(server: &RedisServer, zone: &str) -> RedisStore {
+    open(zone, options(server))
+}
+
+fn options(server: &RedisServer) -> RedisOptions {
     let address = Address { host: "127.0.0.1".into(), port: server.port() };
     let mut options = RedisOptions::new(Topology::Standalone(address));
     options.log_max = SPARE_BYTES as u64;
+    options
+}
+
+fn open(zone: &str, options: RedisOptions) -> RedisStore {
     let runtime = Arc::new(Smol::new(1).expect("threads can be started"));
     RedisStore::new(zone.parse().expect("a zone's name"), options, runtime)
 }
@@ -94,6 +102,26 @@ fn restore(server: &RedisServer, copy: &[Dumped]) {
         let answer = client.ask(&[b"RESTORE", key.as_bytes(), ttl.as_bytes(), value]);
         assert_eq!(answer.expect("it answers").text(), "OK");
     }
+}
+
+#[test]
+fn too_few_replicas_are_shown_and_stop_nothing() {
+    let Some(master) = RedisServer::start(&["--repl-diskless-sync-delay", "0"]) else { return };
+    let mut options = options(&master);
+    options.wait = Some(Wait { replicas: 1, timeout: Duration::from_millis(100) });
+    let store: Arc<dyn ZoneStore> = Arc::new(open("waiting", options));
+    let mut writer = Writer::elect(&store, Duration::from_secs(3600), 1);
+    assert!(!store.is_unreplicated());
+    writer.publish(20);
+    assert!(store.is_unreplicated());
+    let master = ["--replicaof", "127.0.0.1", &master.port().to_string()];
+    let replica = RedisServer::start(&master).expect("it was there before");
+    let connected = |info: &str| info.contains("master_link_status:up");
+    while !connected(&replica.ask(&["INFO", "replication"]).text()) {
+        std::thread::yield_now();
+    }
+    writer.publish(20);
+    assert!(!store.is_unreplicated());
 }
 
 /// Fixes what is stored, key by key, but for what a clock or a random number says.

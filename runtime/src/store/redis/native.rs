@@ -5,6 +5,7 @@
 //! `leases`, `log` and `snapshots` hold the steps, `wait` the waiting, `scripts` what runs at the
 //! server; `text`, `head`, `report` and `seal` say how values are written.
 
+mod ahead;
 mod cipher;
 mod head;
 mod keys;
@@ -37,6 +38,7 @@ use crate::store::{
     Acquire, Acquired, Bytes, CommitSnapshot, HeadUpdate, Log, Look, Publish, Raise, RaiseAnswer,
     Renew, Renewed, Reply, StoreError, Written, ZoneStore,
 };
+use ahead::Ahead;
 use keys::Keys;
 use replicas::Replicas;
 use seal::{Place, Seal};
@@ -57,6 +59,7 @@ struct Inner {
     seal: Seal,
     replicas: Replicas,
     watch: Watch,
+    ahead: Ahead,
     log_max: u64,
     command_timeout: Duration,
     bulk_timeout: Duration,
@@ -85,6 +88,7 @@ impl RedisStore {
             seal,
             replicas,
             watch: Watch::default(),
+            ahead: Ahead::default(),
             log_max,
             command_timeout,
             bulk_timeout,

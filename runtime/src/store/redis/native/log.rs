@@ -60,6 +60,7 @@ impl Inner {
         let read = head::read(parts.parts("the head")?, &self.seal)?;
         let (head, key) =
             read.map_or((None, None), |(head, key)| (Some(Arc::new(head)), Some(key)));
+        self.ahead.know(head.as_ref().and_then(|head| head.snapshot));
         let mut bytes = text::read_number(&parts.text("the bytes of the log")?)?;
         if key.is_some_and(|key| key != self.seal.key().as_bytes()) {
             // A log this long makes a new primary write a snapshot, under the key of now.

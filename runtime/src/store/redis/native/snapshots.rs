@@ -123,7 +123,7 @@ impl Inner {
         Ok(Written::Done)
     }
 
-    pub(super) async fn chunk(
+    pub(super) async fn fetch(
         &self,
         position: Position,
         number: u32,
