@@ -97,7 +97,9 @@ fn a_quiet_zone_leaves_its_redis_alone() {
     std::thread::sleep(Duration::from_secs(10));
     let rate = (calls() - before) as f64 / begun.elapsed().as_secs_f64();
     println!("{rate:.2} commands a second for three nodes");
-    assert!(rate < 2.0 * 3.0, "{rate:.2} commands a second");
+    // A report of each node a second, and for the two secondaries a look at the head each poll with a
+    // sign of life before it. What waits adds next to nothing.
+    assert!(rate < 8.0, "{rate:.2} commands a second");
 }
 
 #[test]
