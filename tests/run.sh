@@ -38,8 +38,9 @@ skip() {
     return 77
 }
 
-# Installs what is missing of the C tools, where that can be done without asking.
+# Installs what is missing of the C tools and servers, where that can be done without asking.
 part_tools() {
+    install_servers
     local missing=() tool root=()
     for tool in gcc g++ make nm readelf; do
         command -v "$tool" >/dev/null || missing+=("$tool")
@@ -60,6 +61,32 @@ part_tools() {
         return 1
     fi
     cargo --version && gcc --version | head -1
+}
+
+# Without these, tests of Redis end early, and say so.
+install_servers() {
+    local missing=() program root=()
+    for program in redis-server redis-sentinel openssl; do
+        command -v "$program" >/dev/null || missing+=("$program")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    [ "$(id -u)" -eq 0 ] || root=(sudo -n)
+    if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
+        # The packages start servers of their own: told not to while they are installed, stopped if
+        # they did all the same. A policy that is there already stays.
+        local policy=/usr/sbin/policy-rc.d ours=
+        if [ ! -e "$policy" ]; then
+            ours=1
+            printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+            "${root[@]}" chmod 755 "$policy"
+        fi
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
+            'apt-get update -qq && apt-get install -y -qq redis-server redis-sentinel openssl' ||
+            echo "skipped: tests of Redis: ${missing[*]} cannot be installed"
+        [ -z "$ours" ] || "${root[@]}" rm -f "$policy"
+    else
+        echo "skipped: tests of Redis: install redis-server, redis-sentinel and openssl"
+    fi
 }
 
 part_format() {

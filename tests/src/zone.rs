@@ -49,7 +49,9 @@ pub struct Zone {
 
 /// How a node comes to its store, if that is not the embedded one.
 #[derive(Default)]
-struct Connect(Option<Box<dyn Fn(Arc<dyn Runtime>) -> Arc<dyn ZoneStore>>>);
+struct Connect(Option<Box<Connector>>);
+
+type Connector = dyn Fn(Arc<dyn Runtime>) -> Arc<dyn ZoneStore>;
 
 impl fmt::Debug for Connect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

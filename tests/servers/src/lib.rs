@@ -2,7 +2,11 @@
 //!
 //! A crate of its own that knows nothing of zonesync: so the library's own tests can use it, too.
 
+pub mod certificates;
+pub mod cluster;
+pub mod proxy;
 pub mod redis;
+pub mod sentinel;
 
 mod folder;
 

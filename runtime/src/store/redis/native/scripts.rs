@@ -3,8 +3,9 @@
 //! What several scripts need stands in `scripts/lib_*.lua` and is put before them when this is
 //! compiled. All keys come in KEYS; no script makes one up.
 //!
-//! No script declares flags: then every server since Redis 6.2 runs the same text, and asks at the
-//! first write whether there is room (`lib_fence.lua` says how a step that must pass does).
+//! A server that is full asks at the first write of a script whether there is room, see
+//! `scripts/lib_fence.lua`: so do steps pass that must. From Redis 7 on what elects and reports says so
+//! in its first line, too.
 
 use super::super::connection::Script;
 
@@ -22,12 +23,12 @@ macro_rules! script {
 }
 
 pub(super) static LOOK: Script = script!("look": "position" "fence" "wake" "reports");
-pub(super) static REPORT: Script = script!("report": "position" "fence" "reports");
-pub(super) static ACQUIRE: Script = script!("acquire": "position" "wake" "reports");
-pub(super) static RENEW: Script = script!("renew": "position" "fence" "reports" "head");
+pub(super) static REPORT: Script = script!("report": "position" "fence" "reports").allow_oom();
+pub(super) static ACQUIRE: Script = script!("acquire": "position" "wake" "reports").allow_oom();
+pub(super) static RENEW: Script = script!("renew": "position" "fence" "reports" "head").allow_oom();
 pub(super) static RELEASE: Script = script!("release": "wake");
 pub(super) static WATCH: Script = script!("watch": "position" "wake");
-pub(super) static RAISE: Script = script!("raise": "position" "fence" "wake" "head");
+pub(super) static RAISE: Script = script!("raise": "position" "fence" "wake" "head").allow_oom();
 pub(super) static PUBLISH: Script = script!("publish": "position" "fence" "wake" "head");
 pub(super) static WRITE_HEAD: Script = script!("write_head": "position" "fence" "wake" "head");
 pub(super) static READ: Script = script!("read": "position");
