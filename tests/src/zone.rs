@@ -44,12 +44,13 @@ pub struct Zone {
     pub images: Option<PathBuf>,
     /// No node may be ready with fewer entities.
     pub least: u64,
-    connect: Connect,
+    /// How a node comes to its store, see [`Zone::connect_by`].
+    pub connect: Connect,
 }
 
 /// How a node comes to its store, if that is not the embedded one.
 #[derive(Default)]
-struct Connect(Option<Box<Connector>>);
+pub struct Connect(Option<Box<Connector>>);
 
 type Connector = dyn Fn(Arc<dyn Runtime>) -> Arc<dyn ZoneStore>;
 
