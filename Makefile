@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test bench sim soak
+.PHONY: help build demo test bench sim soak fuzz
 
 # A figure has the name of its bench. The simulator, which deliberate bugs can be planted in, is built
 # apart from all others.
@@ -34,6 +34,9 @@ sim: ## Simulate a zone: 1,000 seeds, or SEED=n, SEEDS=a..b, FOR=seconds, BUG=, 
 	@cargo run --release --locked --quiet --package zonesync-sim -- $(if $(SEED),--seed $(SEED)) \
 	    $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOR),--for $(FOR)) $(if $(BUG),--bug $(BUG)) \
 	    $(if $(SCENARIO),--scenario $(SCENARIO))
+
+fuzz: ## Feed bad bytes to everything that reads bytes, FOR=60 seconds each; TARGETS="image rows".
+	@FOR=$(or $(FOR),60) tests/fuzz/run.sh $(TARGETS)
 
 # Nodes and their threads come and go here. With few arenas the RSS tells what is held, and not how
 # many arenas the allocator has opened for threads that are gone.

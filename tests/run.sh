@@ -13,7 +13,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 export CARGO_TERM_COLOR=never
-PARTS=(tools format lint docs test sim demo bench miri)
+PARTS=(tools format lint docs test sim demo bench fuzz miri)
 # The longest that a part may take, in seconds: a hang is a failure, too.
 PART_MAX=1500
 MIRI_MAX=${MIRI_MAX:-600}
@@ -126,6 +126,11 @@ part_demo() {
 
 part_bench() {
     bounded "$PART_MAX" make --no-print-directory bench SIZE=small
+}
+
+# Bad bytes for everything that reads bytes, a few seconds each.
+part_fuzz() {
+    FOR=5 bounded "$PART_MAX" tests/fuzz/run.sh
 }
 
 # The one file of the state with unsafe code, in an interpreter that sees undefined behaviour.

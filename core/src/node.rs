@@ -249,6 +249,8 @@ pub struct Node {
     report: report::Health,
     live: Option<Report>,
     raise_for: Option<Position>,
+    /// A first load was left to another node before.
+    left_first_load: bool,
     /// The position raised for last, until something else was done: a store that has no room for
     /// it must not be asked again at once.
     raised: Option<Position>,
@@ -286,6 +288,7 @@ impl Node {
             report: report::Health::new(now),
             live: None,
             raise_for: None,
+            left_first_load: false,
             raised: None,
             unpublished: false,
             woken: false,
@@ -461,6 +464,7 @@ impl Node {
             }
             self.see_live(live);
             self.see_lost(live);
+            self.hear_live(now, live);
         }
     }
 

@@ -284,9 +284,9 @@ impl Driver {
                 self.node.handle_applied(now, held.map(|held| *held));
             }
             Outcome::Loaded(loaded) => {
-                let loaded = loaded.map(|loaded| *loaded);
-                self.node
-                    .handle_loaded(now, loaded.as_ref().map(|(head, held)| (head, held.clone())));
+                let loaded = loaded.as_deref();
+                let loaded = loaded.map(|(epoch, head, held)| (*epoch, head, held.clone()));
+                self.node.handle_loaded(now, loaded);
             }
             Outcome::Installed => self.node.handle_installed(now),
             Outcome::Forgotten => self.node.handle_forgotten(now),

@@ -38,6 +38,9 @@ pub(super) struct Reign {
     pub(super) log_bytes: u64,
     pub(super) snapshot_bytes: u64,
     pub(super) trim_due: bool,
+    /// A renewal has told what live nodes report: of those that report every third of the TTL, all
+    /// that reach the store have done so since this reign began.
+    pub(super) heard: bool,
     /// Where the repository is read on from; none reads it in full.
     pub(super) since: Option<Source>,
 }
@@ -121,6 +124,7 @@ impl Node {
             log_bytes: 0,
             snapshot_bytes: 0,
             trim_due: false,
+            heard: false,
             since: None,
         });
         self.push_event(Event::Won(term));
@@ -202,6 +206,10 @@ impl Node {
             }
             Stage::Preparing => Some(match reign.plan {
                 TakeOver::Restore => Step::Compare,
+                // The store may have lost all it had, reports included.
+                TakeOver::FirstLoad if !reign.heard && !bugs::planted(Bug::FirstLoadAtOnce) => {
+                    return None;
+                }
                 TakeOver::FirstLoad => {
                     let least = least.filter(|_| !bugs::planted(Bug::FirstLoadUnguarded));
                     Step::ReadRepository { since: None, base: None, least }

@@ -3,6 +3,7 @@
 use super::reign::Stage;
 use super::{Event, Held, Node, Reason, Step};
 use crate::bugs::{self, Bug};
+use crate::election::Report;
 use crate::format::{BatchMeta, Head, Source};
 use crate::history::{self, TakeOver};
 use crate::id::Position;
@@ -69,6 +70,22 @@ impl Node {
         } else {
             self.staged = None;
             self.back_off(now);
+        }
+    }
+
+    /// Takes in what live nodes report. A first load is left to a candidate that holds a state, once
+    /// and for a TTL: then it is no first load.
+    pub(super) fn hear_live(&mut self, now: Instant, live: &[Report]) {
+        let (own, filter) = (self.config.election.instance, self.config.filter);
+        let Some(reign) = &mut self.reign else { return };
+        reign.heard = true;
+        let begins = reign.plan == TakeOver::FirstLoad && reign.stage == Stage::Preparing;
+        let better = |r: &Report| {
+            r.can_stand && r.filter == filter && r.instance != own && r.position != Position::START
+        };
+        if begins && !self.left_first_load && live.iter().any(better) {
+            self.left_first_load = true;
+            self.step_down(now, self.config.election.ttl);
         }
     }
 

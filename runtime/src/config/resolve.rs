@@ -263,7 +263,7 @@ fn is_reference(text: &str) -> bool {
 /// Tells whether a text is one placeholder and nothing else.
 fn whole_placeholder(text: &str) -> bool {
     let inner = text.strip_prefix("${");
-    inner.is_some_and(|inner| closing(inner) == Some(inner.len() - 1))
+    inner.is_some_and(|inner| closing(inner).is_some_and(|end| end + 1 == inner.len()))
 }
 
 /// Finds the brace that ends a placeholder, given what follows its start.

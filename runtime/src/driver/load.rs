@@ -8,7 +8,7 @@ use zonesync_core::format::chunk::Chunk;
 use zonesync_core::format::chunk::SnapshotHash;
 use zonesync_core::format::{Batch, BatchMeta, Head, Snapshot};
 use zonesync_core::history::TermList;
-use zonesync_core::id::{EntityKey, Position};
+use zonesync_core::id::{EntityKey, Epoch, Position};
 use zonesync_core::node::Held;
 
 use super::work::{Staged, Work, change};
@@ -119,7 +119,10 @@ fn digest_after<'a>(
         digest.change(change.key.kind, held, version);
     }
     let meta = batch.meta();
-    if digest.fingerprint() == meta.after || is_unverified() {
+    if digest.fingerprint() == meta.after
+        || is_unverified()
+        || bugs::planted(Bug::DigestNotCompared)
+    {
         return Ok(digest);
     }
     Err(LoadError::Bad(format!("entry {} leads to another state than it says", meta.position)))
@@ -141,12 +144,13 @@ fn follow(held: &mut Held, batch: &Batch<'_>, after: Digest) {
     }
 }
 
-/// Loads a snapshot and the log after it, up to a head that was read with the last of the log.
+/// Loads a snapshot and the log after it, up to a head that was read with the last of the log. Gives
+/// the newest epoch that the store had given then, too.
 pub(super) async fn load(
     work: &mut Work,
     store: &dyn ZoneStore,
     snapshot: Snapshot,
-) -> Result<(Head, Held), LoadError> {
+) -> Result<(Epoch, Head, Held), LoadError> {
     let mut staged = Staged::at(snapshot.position);
     let mut hash = SnapshotHash::new();
     for number in 0..snapshot.chunks {
@@ -199,7 +203,7 @@ pub(super) async fn load(
             work.zone = Some((head.incarnation, head.filter));
             staged.source = head.source;
             work.staged = Some(staged);
-            return Ok((Head::clone(&head), held));
+            return Ok((log.term.epoch, Head::clone(&head), held));
         }
         futures_lite::future::yield_now().await;
     }

@@ -22,7 +22,7 @@ pub(super) enum Outcome {
     Log(Log),
     /// How many entries were applied, and the state after them; none if the first did not verify.
     Applied(u64, Option<Box<Held>>),
-    Loaded(Option<Box<(Head, Held)>>),
+    Loaded(Option<Box<(Epoch, Head, Held)>>),
     Installed,
     Forgotten,
     Raised(Option<Epoch>),

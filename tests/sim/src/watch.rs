@@ -4,6 +4,7 @@
 //! ([`Truth`](crate::truth::Truth)), sees every request that a server carried out (`store`), and
 //! sees every state that a node shows (`node`). It asks no node what it thinks.
 
+mod heard;
 mod ledger;
 mod model;
 mod node;
@@ -14,8 +15,9 @@ use std::fmt;
 
 use zonesync::store::{Acquired, Bytes, Log, Look, RaiseAnswer, Renewed, Written};
 use zonesync_core::election::Role;
-use zonesync_core::format::{BatchMeta, Head};
-use zonesync_core::id::{EntityKey, EntityKeyBuf, Position, Term, TermId};
+use zonesync_core::format::batch::BatchWriter;
+use zonesync_core::format::{Batch, BatchMeta, Head};
+use zonesync_core::id::{EntityKey, EntityKeyBuf, Epoch, Position, Term, TermId};
 use zonesync_core::time::Duration;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub use node::Watched;
 use crate::executor::{HostId, Time};
 use crate::plane::Plane;
 use crate::random::Random;
+use heard::Heard;
 use model::{Model, Models};
 use store::AtStore;
 
@@ -217,20 +220,46 @@ pub struct Executed<'a> {
 
 /// An answer as it is watched, and spoiled.
 pub trait Reply {
+    /// Gives the newest epoch that it tells of.
+    fn epoch(&self) -> Option<Epoch> {
+        None
+    }
+
     /// Gives what it says.
     fn outcome(&self) -> Outcome {
         Outcome::Done
     }
 
-    /// Turns one bit of what it carries.
+    /// Spoils what it carries: turns a bit, or leaves something out so that the checksum fits.
     fn flip(&mut self, _seed: u64) {}
 }
 
-impl Reply for Look {}
 impl Reply for () {}
-impl Reply for RaiseAnswer {}
+
+impl Reply for Look {
+    fn epoch(&self) -> Option<Epoch> {
+        Some(self.term.epoch)
+    }
+}
+
+impl Reply for RaiseAnswer {
+    fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Done(epoch) => Some(*epoch),
+            Self::TooFar => None,
+        }
+    }
+}
 
 impl Reply for Acquired {
+    fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Granted(term) => Some(term.epoch),
+            Self::Stale(epoch) => Some(*epoch),
+            Self::Held => None,
+        }
+    }
+
     fn outcome(&self) -> Outcome {
         match self {
             Self::Granted(term) => Outcome::Granted(*term),
@@ -255,9 +284,14 @@ impl Reply for Written {
 }
 
 impl Reply for Log {
+    fn epoch(&self) -> Option<Epoch> {
+        Some(self.term.epoch)
+    }
+
     fn flip(&mut self, seed: u64) {
         if let Some(entry) = self.entries.last_mut() {
-            entry.bytes = flipped(&entry.bytes, seed);
+            let cut = if seed.is_multiple_of(2) { cut(&entry.bytes) } else { None };
+            entry.bytes = cut.unwrap_or_else(|| flipped(&entry.bytes, seed));
         }
     }
 }
@@ -277,11 +311,22 @@ fn flipped(bytes: &Bytes, seed: u64) -> Bytes {
     bytes.into()
 }
 
+/// A record without its last change, and with the checksum of that: only the digest can tell.
+fn cut(bytes: &Bytes) -> Option<Bytes> {
+    let batch = Batch::decode(bytes).ok().filter(|batch| !batch.is_empty())?;
+    let mut writer = BatchWriter::new();
+    for change in batch.changes().take(batch.len() - 1) {
+        let _ = writer.push(&change).ok()?;
+    }
+    Some(writer.finish(*batch.meta(), batch.list()).into())
+}
+
 /// Watches one world.
 pub struct Watch {
     plane: Plane,
     random: Random,
     store: AtStore,
+    heard: Heard,
     models: Models,
     /// What each node shows.
     shown: BTreeMap<HostId, Model>,
@@ -313,6 +358,7 @@ impl Watch {
             plane,
             random,
             store: AtStore::default(),
+            heard: Heard::default(),
             models: Models::default(),
             shown: BTreeMap::new(),
             resumed: BTreeMap::new(),

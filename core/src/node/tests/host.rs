@@ -413,6 +413,7 @@ impl Host {
     /// Follows the log after a snapshot to the head that was read with the last of it.
     fn load_on(&mut self, now: Instant, log: Log) -> Option<Ask> {
         let (at, state) = self.staged.as_mut().expect("a snapshot was read");
+        let newest = log.term.epoch;
         for entry in &log.entries {
             if (entry.meta.previous, entry.meta.before) != (*at, digest(state).fingerprint()) {
                 self.node.handle_loaded(now, None);
@@ -433,7 +434,7 @@ impl Host {
         }
         let (position, list, digest) = (*at, head.list.clone(), digest(state));
         let held = Held { position, list, digest, source: head.source };
-        self.node.handle_loaded(now, Some((&head, held)));
+        self.node.handle_loaded(now, Some((newest, &head, held)));
         None
     }
 

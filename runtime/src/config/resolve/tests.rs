@@ -121,6 +121,16 @@ fn placeholders_are_bounded() {
 }
 
 #[test]
+fn a_placeholder_that_has_not_begun_stays_as_it_is() {
+    for begun in ["${", "${a", "$", "a${"] {
+        assert_eq!(
+            text(&properties(&format!("x: '{begun}'"), &[], &[]), "x").as_deref(),
+            Some(begun)
+        );
+    }
+}
+
+#[test]
 fn a_whole_placeholder_keeps_what_the_value_may_mean() {
     let set = properties("n: 30_000\nwhole: ${n}\npart: x${n}\n", &[], &[]);
     assert_eq!(set.get("whole").ok().flatten().unwrap().style, Style::Through);

@@ -86,6 +86,7 @@ impl Link {
     ) -> Result<T, StoreError> {
         let fate = self.draw(&call);
         let (net, host) = (self.net.clone(), self.host);
+        let reads = matches!(call, Call::Read);
         let executor = net.lock().executor.clone();
         {
             let watch = net.lock().watch.clone();
@@ -116,7 +117,12 @@ impl Link {
             executor.sleep(PATIENCE).await;
             Err(StoreError::Unavailable("no answer".into()))
         };
-        or(replied.take(), late).await
+        let answer = or(replied.take(), late).await;
+        if let Ok(told) = &answer {
+            let watch = self.net.lock().watch.clone();
+            watch.lock().expect("one thread").answered(host, reads, told.epoch());
+        }
+        answer
     }
 
     /// Ends when the connection breaks.

@@ -74,7 +74,9 @@ impl Watch {
         {
             return;
         }
-        let Some(term) = call.writes_as() else { return };
+        // Who asks for more of a lease that is over takes itself for the primary still.
+        let renews = if let Call::Renew { term, .. } = call { Some(*term) } else { None };
+        let Some(term) = call.writes_as().or(renews) else { return };
         let leases = self.store.leases.values();
         let own = leases.filter(|(of, _)| *of == term).map(|(_, until)| *until).max();
         let own = own.or_else(|| self.store.ended.get(&term).copied());
@@ -88,6 +90,7 @@ impl Watch {
     /// Takes in what a server made of a request.
     pub fn executed(&mut self, done: &Executed<'_>) {
         self.tell(done);
+        self.note_head(done);
         let Executed { at, host, server, call, before, after, outcome } = done;
         match (call, outcome) {
             (Call::Acquire { ttl, .. }, Outcome::Granted(term)) => {
