@@ -223,6 +223,7 @@ impl ZoneSync {
             counts,
             digest: digest.fingerprint().to_string(),
             store: facts.store.clone(),
+            unreplicated: facts.unreplicated,
             repository: facts.repository.clone(),
             held: facts.held.clone(),
             quarantined: quarantined.collect(),

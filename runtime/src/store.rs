@@ -110,6 +110,13 @@ pub trait ZoneStore: Send + Sync + fmt::Debug + 'static {
     /// Reads one chunk of the snapshot at `position`, or none if it is gone.
     fn chunk(&self, position: Position, number: u32) -> Reply<'_, Option<Bytes>>;
 
+    /// Says whether the last batch went to fewer replicas than this store was told to wait for.
+    ///
+    /// It is published all the same. Always false where there are no replicas to wait for.
+    fn is_unreplicated(&self) -> bool {
+        false
+    }
+
     /// Waits until the head is not at `Seen::head`, the lease of `Seen::lease` was released or
     /// another was given, or `timeout` has passed.
     ///

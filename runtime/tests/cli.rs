@@ -83,6 +83,7 @@ impl Admin for Fake {
             counts: vec![KindCount { kind: "API".into(), count: 1250 }],
             digest: format!("{:032x}", 5),
             store: Link { state: LinkState::Up, ..Link::default() },
+            unreplicated: false,
             repository: Link::default(),
             held: vec![Held { kind: "API".into(), count: 3, token: "a1b2".into() }],
             quarantined: vec![QuarantinedItem {

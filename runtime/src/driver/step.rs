@@ -51,6 +51,8 @@ pub(super) enum Outcome {
 pub(super) struct Notes {
     pub(super) store_error: Option<String>,
     pub(super) store_answered: bool,
+    /// Whether too few replicas have what was published last.
+    pub(super) unreplicated: Option<bool>,
     pub(super) repository_error: Option<String>,
     pub(super) repository_answered: bool,
     /// The read may have missed rows; the next one must not wait for a change.
@@ -180,6 +182,7 @@ pub(super) async fn run(
         }
         Step::Trim { term } => written_outcome(tools.store.trim(term).await, &mut notes),
     };
+    notes.unreplicated = Some(tools.store.is_unreplicated());
     (outcome, notes)
 }
 

@@ -178,6 +178,7 @@ impl Server {
     }
 
     /// Gives what the server said of itself; connects if there is no connection.
+    #[cfg(test)]
     pub(super) async fn facts(&self, lane: Lane) -> Result<Facts, StoreError> {
         let common = &self.0.common;
         let deadline = common.runtime.now() + common.options.command_timeout;
