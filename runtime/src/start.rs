@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::{Repository, Settings, Store};
+use crate::config::{ConfigError, Repository, Settings, Store};
 use crate::image::{Disk, FileDisk};
 use crate::node::{Parts, ZoneSync};
 use crate::repository::directory::{Directory, DirectoryOptions};
@@ -25,6 +25,10 @@ pub enum StartError {
     Threads(std::io::Error),
     /// The management repository cannot be what the settings say.
     Repository(RepositoryError),
+    /// The zone's Redis cannot be reached as the settings say: a key store cannot be opened.
+    Redis(ConfigError),
+    /// This build has no store in Redis.
+    NoRedis,
 }
 
 impl fmt::Display for StartError {
@@ -33,6 +37,10 @@ impl fmt::Display for StartError {
             Self::Disabled => f.write_str("services.sync.enabled is false: nothing to start"),
             Self::Threads(error) => write!(f, "no threads for the sync: {error}"),
             Self::Repository(error) => error.fmt(f),
+            Self::Redis(error) => error.fmt(f),
+            Self::NoRedis => {
+                f.write_str("this build has no Redis store yet: set zonesync.store: memory")
+            }
         }
     }
 }
@@ -67,6 +75,10 @@ impl ZoneSync {
         let store = match &settings.store {
             Some(Store::Memory { max }) => {
                 MemoryStore::shared(&settings.zone, runtime.clone(), bound(*max))
+            }
+            Some(Store::Redis(redis)) => {
+                redis.options().map_err(StartError::Redis)?;
+                return Err(StartError::NoRedis);
             }
             None => {
                 let options = MemoryOptions::default();
