@@ -21,11 +21,6 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
-    /// Tells whether nothing is left.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Takes the content of the next element, if it has this tag.
     pub(super) fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
         let (found, rest) = self.0.split_first()?;
@@ -76,7 +71,7 @@ mod tests {
             let mut reader = Reader::new(&bytes);
             assert_eq!(reader.take(INTEGER), None, "another tag leaves it there");
             assert_eq!(reader.take(OCTETS).unwrap().len(), len + 1);
-            assert!(reader.is_empty());
+            assert!(reader.0.is_empty());
         }
     }
 

@@ -11,6 +11,7 @@ fn properties(yaml: &str, variables: &[(&str, &str)], host: &[(&str, &str)]) -> 
         host: owned(host).into_iter().collect(),
         files: leaves.into_iter().map(|(key, leaf)| (key, ("f".into(), leaf))).collect(),
         home: "/home".to_owned(),
+        ..Properties::default()
     }
 }
 
