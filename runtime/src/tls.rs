@@ -16,10 +16,9 @@ mod store;
 mod verify;
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error};
+use rustls::{CertificateError, ClientConfig};
 
 pub use options::{Finding, KeySource, Part, PemPair, StoreFile, StoreKind, TlsOptions};
 
@@ -77,42 +76,13 @@ impl Tls {
     pub fn config(&self) -> &Arc<ClientConfig> {
         &self.0
     }
+}
 
-    /// Says in plain words why TLS failed, if `error` is of it.
-    ///
-    /// A server that misses a client certificate says so during the handshake in TLS 1.2, and only
-    /// on the first read in TLS 1.3; this reads both alike.
-    pub fn explain(&self, error: &io::Error) -> Option<String> {
-        let error = error.get_ref()?.downcast_ref::<Error>()?;
-        let shown = self.0.client_auth_cert_resolver.has_certs();
-        let certificate = match shown {
-            true => {
-                "it may not accept the client certificate, or share no protocol or cipher suite"
-            }
-            false => {
-                "it may want a client certificate, and no keystore is set; or it shares no \
-                      protocol or cipher suite"
-            }
-        };
-        Some(match error {
-            Error::InvalidCertificate(CertificateError::Other(other)) => {
-                format!("the server's certificate is refused: {other}")
-            }
-            Error::InvalidCertificate(why) => {
-                format!("the server's certificate is refused: {why}")
-            }
-            Error::AlertReceived(AlertDescription::CertificateRequired) => {
-                "the server wants a client certificate: set a keystore with one that it trusts"
-                    .to_owned()
-            }
-            Error::AlertReceived(AlertDescription::HandshakeFailure) if !shown => {
-                format!("the server refuses the handshake: {certificate}")
-            }
-            Error::AlertReceived(alert) => {
-                format!("the server refuses the handshake ({alert:?}): {certificate}")
-            }
-            other => other.to_string(),
-        })
+/// Says why a server's certificate is refused.
+pub(crate) fn words(why: &CertificateError) -> String {
+    match why {
+        CertificateError::Other(why) => why.to_string(),
+        why => why.to_string(),
     }
 }
 
@@ -138,6 +108,3 @@ impl Findings {
         self.doubts.push(Finding::new(part, message));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -71,17 +71,13 @@ pub(super) fn trusted(
     findings: &mut Findings,
 ) -> Option<Vec<CertificateDer<'static>>> {
     let entries = open(file, &TRUST, findings)?;
-    let keys = entries.iter().any(|entry| !matches!(entry.what, What::Trusted { .. }));
     let mut unmarked = 0;
     let mut certificates = Vec::new();
     for entry in entries {
         match entry.what {
             What::Trusted { certificate, marked } => {
-                // Beside a key, what is not marked is part of its chain.
-                if marked || !keys {
-                    unmarked += usize::from(!marked);
-                    certificates.push(certificate);
-                }
+                unmarked += usize::from(!marked);
+                certificates.push(certificate);
             }
             // A JVM trusts the certificate of one's own key, too.
             What::Key { chain, .. } | What::Sealed { chain, .. } => {

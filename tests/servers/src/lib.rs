@@ -3,6 +3,8 @@
 //! A crate of its own that knows nothing of zonesync: so the library's own tests can use it, too.
 
 pub mod redis;
+pub mod stores;
+pub mod tls;
 
 mod folder;
 

@@ -79,8 +79,10 @@ fn collect(archive: Pkcs12Archive) -> Vec<Entry> {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.key.as_der().to_vec()));
         entries.push(Entry { alias, what: What::Key { key, chain } });
     }
+    let keys = !entries.is_empty();
     for (at, bag) in archive.certs.into_iter().enumerate() {
-        if !taken.contains(&at) {
+        // Beside a key, what is not marked is part of its chain, and no entry.
+        if !taken.contains(&at) && (bag.trusted || !keys) {
             let what = What::Trusted { certificate: der(&bag), marked: bag.trusted };
             entries.push(Entry { alias: named(bag.friendly_name), what });
         }
