@@ -152,16 +152,45 @@ fn understand(sources: &Sources) -> Result<(Loaded, Vec<Problem>), ConfigError> 
 
 /// Tells what one key holds, known or not, with its placeholders replaced.
 pub fn lookup(sources: &Sources, key: &str) -> Result<Option<Explained>, ConfigError> {
+    let found = find(sources, key)?;
+    Ok(found.map(|value| Explained::of(key, Some(&value))))
+}
+
+/// Tells what one key holds as a bool or a number, written plainly; none if it is blank.
+///
+/// Numbers are those of 32 bits, as a stock gateway's are. Other kinds are told as they stand.
+pub fn lookup_as(
+    sources: &Sources,
+    key: &str,
+    kind: Kind,
+) -> Result<Option<Explained>, ConfigError> {
+    let found = find(sources, key)?.filter(|value| !value.text.trim().is_empty());
+    let Some(value) = found else { return Ok(None) };
+    let text = match kind {
+        Kind::Bool => scalar::bool(&value.text, value.style).map(|value| value.to_string()),
+        Kind::Count => scalar::int(&value.text, value.style)
+            .and_then(|number| i32::try_from(number).ok())
+            .map(|number| number.to_string()),
+        _ => Some(value.text.clone()),
+    };
+    match text {
+        Some(text) => Ok(Some(Explained::of(key, Some(&resolve::Value { text, ..value })))),
+        None => {
+            let message = "is not of this kind".to_owned();
+            Err(ConfigError { problems: vec![reader::problem(key, Some(&value), message)] })
+        }
+    }
+}
+
+/// Finds what a key holds, as it counts.
+fn find(sources: &Sources, key: &str) -> Result<Option<resolve::Value>, ConfigError> {
     let gathered = gather(sources).map_err(|problems| ConfigError { problems })?;
     let mut properties = gathered.properties;
     repair::children_of_password(&mut properties);
-    match properties.get(key) {
-        Ok(found) => Ok(found.map(|value| Explained::of(key, Some(&value)))),
-        Err(unresolved) => {
-            let problem = reader::problem(key, Some(&unresolved.value), unresolved.message);
-            Err(ConfigError { problems: vec![problem] })
-        }
-    }
+    properties.get(key).map_err(|unresolved| {
+        let problem = reader::problem(key, Some(&unresolved.value), unresolved.message);
+        ConfigError { problems: vec![problem] }
+    })
 }
 
 /// Lists what the files and the text hold, as it is written there, sorted by key.

@@ -25,7 +25,9 @@ pub(super) enum Nodes {
 
 /// Reads hosts and ports. Sentinels or cluster nodes win over a single host.
 pub(super) fn nodes(reader: &mut Reader<'_>) -> Nodes {
+    let before = reader.problems.len();
     let sentinels = list(reader, SENTINELS);
+    let told = reader.problems.len() > before;
     let cluster = list(reader, CLUSTER);
     if !sentinels.is_empty() && !cluster.is_empty() {
         let message = "sentinels are set as well: Redis is behind one or the other";
@@ -33,18 +35,18 @@ pub(super) fn nodes(reader: &mut Reader<'_>) -> Nodes {
         reader.problem(&format!("{CLUSTER}[0].host"), value.as_ref(), message);
     }
     if sentinels.is_empty() && cluster.is_empty() {
-        return Nodes::Standalone(standalone(reader));
+        return Nodes::Standalone(standalone(reader, told));
     }
     reader.skip(HOST);
     reader.skip(PORT);
     if sentinels.is_empty() { Nodes::Cluster(cluster) } else { Nodes::Sentinel(sentinels) }
 }
 
-fn standalone(reader: &mut Reader<'_>) -> Address {
+fn standalone(reader: &mut Reader<'_>, told: bool) -> Address {
     let found = reader.text_or_blank(HOST);
     let port = reader.count(PORT, 1, i64::from(u16::MAX)) as u16;
     let master = "distributed-sync.redis.sentinel.master";
-    if reader.is_set(master) && !switched_off(reader, SENTINELS) {
+    if !told && reader.is_set(master) && !switched_off(reader, SENTINELS) {
         let value = reader.properties.raw(master);
         let message = "no sentinel is named: distributed-sync.redis.sentinel.nodes is a list of \
                        host and port";
