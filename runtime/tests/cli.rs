@@ -492,8 +492,8 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 
 #[test]
 fn config_tells_each_value_and_where_it_comes_from() {
-    let folder = Scene::empty();
-    let path = folder.folder.join("gravitee.yml");
+    let place = Zone::empty();
+    let path = place.folder.join("gravitee.yml");
     let yaml = "zonesync:\n  store: redis\ndistributed-sync:\n  redis:\n    host: redis-1\n    password: hush-hush\n";
     std::fs::write(&path, yaml).unwrap();
     let ask = |more: &[&str]| {

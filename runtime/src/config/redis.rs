@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::address::{self, Nodes};
 use super::keys::{KEYS, without_indices};
 use super::problem::{ConfigError, Origin, Problem};
-use super::reader::{Explained, Reader};
+use super::reader::{Explained, Reader, problem};
 use super::resolve::Value;
 use super::tls;
 use crate::secret::Secret;
@@ -144,7 +144,11 @@ pub(super) fn read(reader: &mut Reader<'_>, used: bool) -> Option<RedisSettings>
         Nodes::Sentinel(nodes) => {
             let master = reader.text(MASTER);
             if master.is_none() {
-                reader.problem(MASTER, None, "sentinels need the name of their master");
+                let first = reader.properties.raw(&format!("{BASE}.sentinel.nodes[0].host"));
+                let message = "sentinels need the name of their master";
+                let problem = problem(MASTER, None, message.to_owned());
+                let origin = first.map_or(Origin::Default, |value| value.origin);
+                reader.problems.push(Problem { origin, ..problem });
             }
             if let (Some(name), Some(_)) = (&username, &password) {
                 let message = "sent to the master; a stock gateway sends no user there";

@@ -51,9 +51,9 @@ fn compare(case: &Case, recorded: &Value, compared: &mut Compared) {
     for (i, line) in lines.iter().enumerate() {
         let (of, theirs) = line.as_str().and_then(|line| line.split_once(" -> ")).expect("a match");
         let bare = of.trim_start_matches('[').trim_end_matches(']');
-        // Nothing between the brackets is an API without tags, or one with a blank one.
-        let items: Vec<&str> =
-            if bare.is_empty() { Vec::new() } else { bare.split(", ").collect() };
+        // Nothing between the brackets is an API without tags, and at the end one with an empty one.
+        let none = bare.is_empty() && i + 1 < lines.len();
+        let items: Vec<&str> = if none { Vec::new() } else { bare.split(", ").collect() };
         let ours = tags.matches(items);
         let what = (ours.to_string() != theirs).then(|| format!("is {ours} for {of}"));
         compared.note(&case.id, "match", what);

@@ -28,7 +28,7 @@ fn names_sources_and_values_are_those_of_a_stock_gateway() {
         names(case, &mut compared);
         reads(case, &mut compared);
     }
-    compared.finish(600);
+    compared.finish(550);
 }
 
 fn start(case: &Case, compared: &mut Compared) {

@@ -200,11 +200,13 @@ fn old_and_new_names_mix_key_by_key() {
                type: redis\n    redis: {host: new, port: 7, sentinel: {nodes: [{host: n0, port: 1}, {host: \
                n1, port: 2}]}}\n";
     let sentinel = format!("{new}distributed-sync.redis.sentinel.master: m\n");
-    let Topology::Sentinel { nodes, .. } = &redis(&good(&sentinel)).topology else { panic!() };
+    let loaded = good(&sentinel);
+    let Topology::Sentinel { nodes, .. } = &redis(&loaded).topology else { panic!() };
     assert_eq!(nodes, &[address("n0", 1), address("n1", 2)]);
     let mixed =
         format!("{sentinel}distributed-sync.redis.sentinel.nodes: [{{host: o0, port: 9}}]\n");
-    let Topology::Sentinel { nodes, .. } = &redis(&good(&mixed)).topology else { panic!() };
+    let loaded = good(&mixed);
+    let Topology::Sentinel { nodes, .. } = &redis(&loaded).topology else { panic!() };
     assert_eq!(nodes, &[address("o0", 9), address("n1", 2)]);
     let mut with = sources(&mixed);
     with.variables = [
@@ -331,7 +333,7 @@ fn keys_of_the_zone_s_encryption_are_files_with_ids() {
         assert_eq!(read, [("new", "/run/new.key"), ("old", "/run/old.key")]);
         assert!(!encryption.plaintext);
     }
-    for (keys, says) in [("hushhush", "id:path"), ("a:", "id:path"), ("'a:/x,a:/y'", "twice")] {
+    for (keys, says) in [("hushhush", "id:path"), ("'a:'", "id:path"), ("'a:/x,a:/y'", "twice")] {
         let error = refused(&with(keys));
         assert!(
             error.contains("zonesync.encryption.keys (gravitee.yml:1)") && error.contains(says),
