@@ -145,6 +145,8 @@ fn understand(sources: &Sources) -> Result<(Loaded, Vec<Problem>), ConfigError> 
     let settings = settings::read(&mut reader);
     check::unknown_keys(&mut reader);
     check::stray_variables(&mut reader);
+    check::retired_keys(&mut reader);
+    check::foreign_sources(&mut reader);
     let Reader { problems, warnings, notes, mut explain, .. } = reader;
     explain.sort_by(|a, b| a.key.cmp(&b.key));
     Ok((Loaded { settings, warnings, notes, explain }, problems))

@@ -2,7 +2,7 @@
 
 use super::keys::{KEYS, Key, Kind, distributed, nearest, without_indices};
 use super::problem::{Origin, Problem};
-use super::reader::Reader;
+use super::reader::{Explained, Reader};
 use super::variables;
 
 /// Notes keys that nobody reads: ours are problems, those of the shared store are doubts.
@@ -79,6 +79,34 @@ pub(super) fn stray_variables(reader: &mut Reader<'_>) {
                            begins with GRAVITEE_DISTRIBUTEDSYNC_, and no such key is known";
             reader.doubt(note("distributed-sync", message.to_owned()));
         }
+    }
+}
+
+/// Notes what decides whom a node speaks with and how, where it does not come from a file: a variable
+/// of a container sets such a key easily by accident.
+pub(super) fn foreign_sources(reader: &mut Reader<'_>) {
+    const SCOPES: [&str; 4] =
+        ["distributed-sync.redis", "zonesync.encryption", "zonesync.tls", "zonesync.config"];
+    let from_elsewhere = |line: &&Explained| {
+        let outside = matches!(line.origin, Origin::Variable(_) | Origin::Property(_));
+        outside && SCOPES.iter().any(|scope| in_scope(&line.key, scope))
+    };
+    let note = |line: &Explained| Problem {
+        key: line.key.clone(),
+        origin: line.origin.clone(),
+        value: line.value.clone(),
+        message: "set from outside the files".to_owned(),
+    };
+    let notes: Vec<Problem> = reader.explain.iter().filter(from_elsewhere).map(note).collect();
+    reader.notes.extend(notes);
+}
+
+/// Notes keys of older gateways that nobody reads any more.
+pub(super) fn retired_keys(reader: &mut Reader<'_>) {
+    const CRON: &str = "services.sync.cron";
+    if let Some(value) = reader.properties.raw(CRON) {
+        let message = "has no effect: services.sync.delay says how often";
+        reader.note(CRON, Some(&value), message);
     }
 }
 

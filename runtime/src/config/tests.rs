@@ -346,11 +346,38 @@ fn files_are_read_in_order_and_reported_alone() {
 }
 
 #[test]
+fn what_comes_from_outside_the_files_is_noted_where_it_matters() {
+    let yaml = "zonesync.store: redis\ndistributed-sync.redis: {host: h, port: 1}\n\
+                services.sync.cron: x\n";
+    let variables = [
+        ("DISTRIBUTED_SYNC_REDIS_HOST", "elsewhere"),
+        ("GRAVITEE_DISTRIBUTEDSYNC_REDIS_PASSWORD", "hush"),
+        ("GRAVITEE_ZONESYNC_POLL", "1s"),
+    ];
+    let text = lines(&load(&with_variables(yaml, &variables)).unwrap().notes);
+    let host = "redis.host (variable DISTRIBUTED_SYNC_REDIS_HOST): set from outside the files";
+    assert!(text.contains(host) && text.contains("redis.password (variable"), "{text}");
+    assert!(text.contains("services.sync.cron (g.yml:3): has no effect"), "{text}");
+    assert!(text.lines().count() == 3 && !text.contains("hush"), "{text}");
+}
+
+#[test]
 fn any_key_can_be_looked_up() {
     let sources = with_variables("a.b: x${c:y}\nd.password: p\n", &[("GRAVITEE_C", "z")]);
     let found = lookup(&sources, "a.b").unwrap().unwrap();
     assert_eq!(found.to_string(), "a.b = xz (g.yml:1)");
     assert_eq!(lookup(&sources, "nothing").unwrap(), None);
+    let number = |yaml: &str| {
+        let found = lookup_as(
+            &super::Sources { text: Some(("g".into(), yaml.into())), ..Sources::default() },
+            "n",
+            Kind::Count,
+        );
+        found.map(|found| found.and_then(|line| line.value))
+    };
+    assert_eq!(number("n: 0x10").unwrap().as_deref(), Some("16"));
+    assert_eq!(number("n: ''").unwrap(), None);
+    assert!(number("n: 99999999999").is_err() && number("n: x").is_err());
     let written = written(&sources).unwrap();
     let lines: Vec<String> = written.iter().map(ToString::to_string).collect();
     assert_eq!(lines, ["a.b = x${c:y} (g.yml:1)", "d.password = *** (g.yml:2)"]);
