@@ -136,7 +136,18 @@ impl Properties {
         found
     }
 
+    /// Finds a value under just this name. The home folder is always absolute.
     fn plain(&self, key: &str) -> Option<Value> {
+        let mut found = self.first(key)?;
+        if key == HOME
+            && let Ok(path) = std::path::absolute(&found.text)
+        {
+            found.text = path.to_string_lossy().into_owned();
+        }
+        Some(found)
+    }
+
+    fn first(&self, key: &str) -> Option<Value> {
         let secret = is_secret(key);
         let text = |text: &str, origin| {
             Some(Value { text: text.to_owned(), style: Style::Text, origin, secret })

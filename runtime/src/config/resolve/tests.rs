@@ -144,3 +144,12 @@ fn references_to_secrets_are_errors_without_a_resolver() {
         assert!(message(&set, key).contains("no resolver"), "{key}");
     }
 }
+
+#[test]
+fn the_home_folder_is_absolute() {
+    let here = std::env::current_dir().unwrap();
+    let relative = properties("path: ${gravitee.home}/x\n", &[("GRAVITEE_HOME", "gw")], &[]);
+    assert_eq!(text(&relative, "path").unwrap(), here.join("gw/x").to_string_lossy());
+    let absolute = properties("path: ${gravitee.home}/x\n", &[], &[(HOME, "/opt/gw")]);
+    assert_eq!(text(&absolute, "path").unwrap(), "/opt/gw/x");
+}
