@@ -149,7 +149,42 @@ fn matches_host(pattern: &str, host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rustls_pki_types::pem::PemObject;
+
     use super::*;
+
+    /// Signed by itself, on P-256, for ten years from November 2026, CN=redis.example, no other names.
+    const PEM: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBhDCCASugAwIBAgIUJOHvOEhJy3CQAQrOdeyCDog2TDAwCgYIKoZIzj0EAwIw
+GDEWMBQGA1UEAwwNcmVkaXMuZXhhbXBsZTAeFw0yNjExMjQxNTI1MDRaFw0zNjEx
+MjExNTI1MDRaMBgxFjAUBgNVBAMMDXJlZGlzLmV4YW1wbGUwWTATBgcqhkjOPQIB
+BggqhkjOPQMBBwNCAASOL1At9z0E0FzzCmBXiHO86d37RxJTCsaupCffYQVDuoKE
+SPpld0kqBGcG6d/js+8ocXTSnxsoNynyhCODTXEto1MwUTAdBgNVHQ4EFgQUfn3f
+MuPhjDdSG3PYhx5JIphn1gMwHwYDVR0jBBgwFoAUfn3fMuPhjDdSG3PYhx5JIphn
+1gMwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiB7o5QWUOmlxiyW
+XOG06VdrrwjpEOcqk5/jcSBAqSQ4NAIgBD4iJIAMBYvjd6irTF6scBwFnlo9Xlhk
+5G74OLzK2us=
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn a_certificate_tells_its_dates_and_what_it_is_called() {
+        let der = CertificateDer::from_pem_slice(PEM.as_bytes()).unwrap();
+        let facts = Facts::of(&der).unwrap();
+        let year =
+            |year: u64| UnixTime::since_unix_epoch(Duration::from_secs((year - 1970) * 31_556_952));
+        assert!(facts.is_in_time(year(2030)));
+        assert!(!facts.is_in_time(year(2020)) && !facts.is_in_time(year(2040)));
+        assert!(facts.is_called("Redis.Example") && !facts.is_called("example"));
+        assert!(!facts.is_v1() && facts.unusable_key().is_none());
+        assert!(facts.unusable_signature().is_none());
+        let mut longer = der.to_vec();
+        longer.push(0);
+        assert!(Facts::of(&longer.into()).is_none(), "nothing may follow it");
+    }
 
     #[test]
     fn a_star_stands_for_one_label() {
