@@ -56,6 +56,20 @@ part_tools() {
             return 1
         fi
     fi
+    # Tests of TLS make their stores with these, and skip with a message where they are missing.
+    local packages=()
+    command -v openssl >/dev/null || packages+=(openssl)
+    command -v keytool >/dev/null || packages+=(openjdk-17-jdk-headless)
+    if [ ${#packages[@]} -gt 0 ]; then
+        [ "$(id -u)" -eq 0 ] || root=(sudo -n)
+        if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
+            "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
+                "apt-get update -qq && apt-get install -y -qq ${packages[*]}" ||
+                echo "not installed: ${packages[*]}"
+        else
+            echo "missing, so that some tests skip: ${packages[*]}"
+        fi
+    fi
     if ! command -v cargo >/dev/null; then
         echo "there is no cargo: install Rust 1.95 or newer from https://rustup.rs"
         return 1

@@ -48,7 +48,7 @@ pub mod store;
 pub mod tls;
 
 pub use node::{Options, Parts, ZoneSync};
-pub use secret::Secret;
+pub use secret::{Secret, SecretResolver};
 pub use start::StartError;
 pub use zonesync_core as core;
 

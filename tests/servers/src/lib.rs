@@ -7,6 +7,8 @@ pub mod cluster;
 pub mod proxy;
 pub mod redis;
 pub mod sentinel;
+pub mod stores;
+pub mod tls;
 
 mod folder;
 
