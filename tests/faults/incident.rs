@@ -1,0 +1,95 @@
+//! The faults that a zone must stand.
+
+mod primary;
+mod server;
+
+use crate::trial::Trial;
+
+/// One fault.
+#[derive(Clone, Copy)]
+pub struct Incident {
+    /// What it is called: `FAULT=name`.
+    pub name: &'static str,
+    /// What happens.
+    pub what: &'static str,
+    /// How many nodes take part.
+    pub nodes: usize,
+    /// Arguments of the server.
+    pub redis: &'static [&'static str],
+    /// Does it, while rows change. The zone's rest is checked afterwards.
+    pub run: fn(&mut Trial) -> Result<(), String>,
+}
+
+/// All of them.
+pub const ALL: &[Incident] = &[
+    Incident {
+        name: "kill-publish",
+        what: "kill -9 of the primary while it publishes",
+        nodes: 3,
+        redis: &[],
+        run: primary::kill_publish,
+    },
+    Incident {
+        name: "kill-snapshot",
+        what: "kill -9 of the primary while it writes a snapshot",
+        nodes: 3,
+        redis: &[],
+        run: primary::kill_snapshot,
+    },
+    Incident {
+        name: "pause",
+        what: "the primary is stopped past its lease and goes on",
+        nodes: 3,
+        redis: &[],
+        run: primary::pause,
+    },
+    Incident {
+        name: "stop",
+        what: "the primary is asked to end",
+        nodes: 3,
+        redis: &[],
+        run: primary::stop,
+    },
+    Incident {
+        name: "redis-empty",
+        what: "Redis is killed and comes back empty",
+        nodes: 3,
+        redis: &[],
+        run: server::empty,
+    },
+    Incident {
+        name: "redis-old",
+        what: "Redis is killed and comes back from an old copy",
+        nodes: 3,
+        redis: &[],
+        run: server::old_copy,
+    },
+    Incident {
+        name: "redis-stopped",
+        what: "Redis stands still past the lease and goes on",
+        nodes: 3,
+        redis: &[],
+        run: server::stopped,
+    },
+    Incident {
+        name: "full",
+        what: "Redis has no room, then it has",
+        nodes: 3,
+        redis: &[],
+        run: server::full,
+    },
+    Incident {
+        name: "read-only",
+        what: "Redis becomes a replica, then a master again",
+        nodes: 3,
+        redis: &[],
+        run: server::read_only,
+    },
+    Incident {
+        name: "denied",
+        what: "the ACL user may no longer write, then it may",
+        nodes: 3,
+        redis: &[],
+        run: server::denied,
+    },
+];
