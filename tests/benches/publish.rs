@@ -2,7 +2,6 @@
 //! from the primary's start until the head names a complete snapshot; as part of the time that a bare
 //! client takes to write one hash for each entity, 512 in flight, without an index.
 //! `publish-vs-search`: the same with the index present, where there is a server with RediSearch.
-//! `zone-memory`: what Redis needs for that zone at rest, as part of what it needs for the hashes.
 //!
 //! In turns, the median of five ratios. Left out: reading the repository, which holds ready entities.
 
@@ -24,16 +23,12 @@ fn main() {
     };
     let fixed = Fixed::new(figure::size(500_000, 20_000), figure::size(5_000, 200));
     println!("raw publish {} entities, {} bytes", fixed.entities().len(), fixed.bytes());
-    let (mut ours, mut hashes, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut hashes) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         server.ask(&["FLUSHALL"]);
         rival.ask(&["FLUSHALL"]);
-        let (empty, rival_empty) = (used_memory(&server), used_memory(&rival));
         ours.push(publish(&server, &fixed).as_secs_f64());
         hashes.push(write_hashes(&rival, &fixed).as_secs_f64());
-        let (used, rival_used) = (used_memory(&server) - empty, used_memory(&rival) - rival_empty);
-        println!("raw zone-memory {:.1} MB, hashes {:.1} MB", used / 1e6, rival_used / 1e6);
-        memory.push(used / rival_used);
     }
     println!("raw publish {ours:.3?} s, hset {hashes:.3?} s");
     let ratios = |theirs: &[f64]| {
@@ -41,7 +36,6 @@ fn main() {
         median(&ratios)
     };
     figure::print("publish-vs-hset", ratios(&hashes), "of its time", Goal::AtMost, 0.25);
-    figure::print("zone-memory", median(&memory), "of the hashes", Goal::AtMost, 0.2);
     match search(&fixed) {
         Ok(times) => {
             println!("raw publish with index {times:.3?} s");
@@ -65,12 +59,6 @@ fn publish(server: &RedisServer, fixed: &Fixed) -> Duration {
 fn write_hashes(server: &RedisServer, fixed: &Fixed) -> Duration {
     let entities = fixed.entities().iter();
     bare::hset_all(server.port(), entities.map(|entity| (&entity.key, &*entity.payload)))
-}
-
-fn used_memory(server: &RedisServer) -> f64 {
-    let info = server.ask(&["INFO", "memory"]).text();
-    let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
-    line.and_then(|number| number.trim().parse().ok()).expect("a server tells its memory")
 }
 
 /// Writes the hashes where the index is present, as often.
