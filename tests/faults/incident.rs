@@ -1,9 +1,26 @@
 //! The faults that a zone must stand.
 
+mod clock;
+mod network;
 mod primary;
 mod server;
 
 use crate::trial::Trial;
+
+/// Why an incident did not come to its end.
+#[derive(Debug)]
+pub enum Ended {
+    /// The machine lacks what it needs.
+    Skipped(String),
+    /// A promise is broken.
+    Failed(String),
+}
+
+impl From<String> for Ended {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
 
 /// One fault.
 #[derive(Clone, Copy)]
@@ -17,7 +34,7 @@ pub struct Incident {
     /// Arguments of the server.
     pub redis: &'static [&'static str],
     /// Does it, while rows change. The zone's rest is checked afterwards.
-    pub run: fn(&mut Trial) -> Result<(), String>,
+    pub run: fn(&mut Trial) -> Result<(), Ended>,
 }
 
 /// All of them.
@@ -91,5 +108,26 @@ pub const ALL: &[Incident] = &[
         nodes: 3,
         redis: &[],
         run: server::denied,
+    },
+    Incident {
+        name: "node-clock",
+        what: "the primary's wall clock jumps five minutes ahead, then back",
+        nodes: 3,
+        redis: &[],
+        run: clock::of_primary,
+    },
+    Incident {
+        name: "redis-clock",
+        what: "the wall clock of the Redis host jumps five minutes ahead, then back",
+        nodes: 3,
+        redis: &[],
+        run: clock::of_redis,
+    },
+    Incident {
+        name: "partition",
+        what: "the primary's network is cut, then whole again",
+        nodes: 3,
+        redis: &["--protected-mode", "no"],
+        run: network::partition,
     },
 ];

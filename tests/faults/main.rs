@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use incident::Incident;
+use incident::{Ended, Incident};
 use trial::{Setup, Trial};
 
 /// What came of runs.
@@ -84,7 +84,12 @@ fn main() -> ExitCode {
     println!(
         "faults: {} runs, {} failed; changes acknowledged {}, lost {}, applied twice {}; \
          writes of deposed primaries accepted {}; other promises broken {}",
-        totals.runs, totals.failed, totals.acknowledged, totals.lost, totals.twice, totals.deposed,
+        totals.runs,
+        totals.failed,
+        totals.acknowledged,
+        totals.lost,
+        totals.twice,
+        totals.deposed,
         totals.other
     );
     if totals.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -101,8 +106,14 @@ fn run(setup: &Setup, incident: &Incident) -> Option<Totals> {
             return Some(Totals { failed: 1, ..totals });
         }
     };
-    let ran = (incident.run)(&mut trial);
-    let rested = ran.and_then(|()| trial.rest(trial.patience()));
+    let rested = match (incident.run)(&mut trial) {
+        Ok(()) => trial.rest(trial.patience()),
+        Err(Ended::Failed(why)) => Err(why),
+        Err(Ended::Skipped(why)) => {
+            println!("  skipped: {why}");
+            return Some(Totals::default());
+        }
+    };
     if let Err(why) = &rested {
         totals.failed = 1;
         println!("  failed: {why}");

@@ -55,6 +55,11 @@ impl Node {
         self.status().is_some_and(|status| status["role"] == "primary")
     }
 
+    /// Asks it to give up the lease.
+    pub fn step_down(&self) {
+        self.ask(&Request::StepDown);
+    }
+
     /// Gives the socket at which it answers.
     pub fn socket(&self) -> &Path {
         &self.socket
@@ -98,6 +103,8 @@ pub struct Own {
     pub settings: Vec<String>,
     /// Variables of its environment.
     pub variables: Vec<(String, String)>,
+    /// A command that runs the node, such as one that puts it into a network of its own.
+    pub through: Vec<String>,
 }
 
 impl Nodes {
@@ -133,7 +140,14 @@ impl Nodes {
         let socket = self.folder.path().join(format!("{name}-{}.sock", self.starts));
         let log = File::options().create(true).append(true).open(self.log(place));
         let log = log.expect("a log can be written");
-        let mut command = Command::new(&self.plan.binary);
+        let mut command = match self.own[place].through.split_first() {
+            Some((program, rest)) => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(&self.plan.binary);
+                command
+            }
+            None => Command::new(&self.plan.binary),
+        };
         command.arg("run").arg("--socket").arg(&socket);
         command.arg("--directory").arg(&self.plan.rows);
         command.args(["--zone", "faults", "--node", &name]);

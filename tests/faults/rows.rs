@@ -47,7 +47,10 @@ impl Rows {
         let pairs = vec![Pair { subscription: 1, key: 1, key_on: true }; count];
         let held = Held { pairs, random: Random(seed), changes: 0 };
         let rows = Self { folder: Folder::new("fault-rows"), held: Mutex::new(held) };
-        rows.folder.write("environments.json", r#"[{"id":"env","hrids":["env"],"name":"Env","organizationId":"org"}]"#);
+        rows.folder.write(
+            "environments.json",
+            r#"[{"id":"env","hrids":["env"],"name":"Env","organizationId":"org"}]"#,
+        );
         (0..APIS).for_each(|number| rows.folder.write(&format!("api-{number}.json"), api(number)));
         let held = rows.held();
         (0..count.div_ceil(FILE_PAIRS)).for_each(|file| rows.write(&held.pairs, file));

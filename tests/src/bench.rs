@@ -21,8 +21,8 @@ use zonesync::{Options, Parts, ZoneSync};
 use crate::figure::{self, Goal, Times};
 use crate::fixed;
 use crate::flow::Flow;
-use crate::servers::redis::RedisServer;
 use crate::stream::Stream;
+use zonesync_test_servers::redis::RedisServer;
 
 const NO_PANIC: &str = "no hook panics";
 
@@ -53,7 +53,8 @@ impl Place {
         match std::env::var("STORE").as_deref() {
             Ok("redis") => RedisServer::start(&[]).map(Self::Redis),
             Ok("memory") | Err(_) => {
-                let clock: Arc<dyn Runtime> = Arc::new(Smol::new(1).expect("a thread can be started"));
+                let clock: Arc<dyn Runtime> =
+                    Arc::new(Smol::new(1).expect("a thread can be started"));
                 let name = fixed::ZONE.parse().expect("a good name");
                 Some(Self::Memory(MemoryStore::new(name, clock, MemoryOptions::default())))
             }

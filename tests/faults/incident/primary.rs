@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use zonesync_tests::servers::redis::Answer;
+use zonesync_test_servers::redis::Answer;
 
+use super::Ended;
 use crate::nodes::until;
 use crate::trial::Trial;
 
@@ -13,7 +14,7 @@ fn take_over_max(trial: &Trial) -> Duration {
 }
 
 /// Waits until another node leads, and says so if that took too long.
-fn taken_over(trial: &Trial, from: usize, begun: Instant) -> Result<usize, String> {
+pub(super) fn taken_over(trial: &Trial, from: usize, begun: Instant) -> Result<usize, String> {
     let next = trial.nodes.primary_but(from)?;
     let took = begun.elapsed();
     println!("  another node leads after {:.2} s", took.as_secs_f64());
@@ -23,7 +24,18 @@ fn taken_over(trial: &Trial, from: usize, begun: Instant) -> Result<usize, Strin
     Ok(next)
 }
 
-pub(super) fn kill_publish(trial: &mut Trial) -> Result<(), String> {
+/// Has others step down until the node of a place leads.
+pub(super) fn lead(trial: &Trial, place: usize) -> Result<(), String> {
+    until("the wanted node leads", || {
+        let primary = trial.nodes.primary().ok()?;
+        if primary != place {
+            trial.nodes.get(primary).step_down();
+        }
+        (primary == place).then_some(())
+    })
+}
+
+pub(super) fn kill_publish(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(200)?;
     let primary = trial.nodes.primary()?;
     trial.nodes.kill(primary);
@@ -33,7 +45,7 @@ pub(super) fn kill_publish(trial: &mut Trial) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) fn kill_snapshot(trial: &mut Trial) -> Result<(), String> {
+pub(super) fn kill_snapshot(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(100)?;
     let mut client = trial.redis.client();
     // Chunks that no head names yet: the primary is in the middle of it.
@@ -50,7 +62,7 @@ pub(super) fn kill_snapshot(trial: &mut Trial) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) fn pause(trial: &mut Trial) -> Result<(), String> {
+pub(super) fn pause(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(200)?;
     let primary = trial.nodes.primary()?;
     trial.nodes.get(primary).signal("STOP");
@@ -61,10 +73,11 @@ pub(super) fn pause(trial: &mut Trial) -> Result<(), String> {
     trial.nodes.get(primary).signal("CONT");
     next?;
     let follows = || (!trial.nodes.get(primary).is_primary()).then_some(());
-    until("the paused primary steps down", follows)
+    until("the paused primary steps down", follows)?;
+    Ok(())
 }
 
-pub(super) fn stop(trial: &mut Trial) -> Result<(), String> {
+pub(super) fn stop(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(200)?;
     let primary = trial.nodes.primary()?;
     let begun = Instant::now();

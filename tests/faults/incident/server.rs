@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use super::Ended;
 use crate::nodes::until;
 use crate::trial::Trial;
 
@@ -11,16 +12,17 @@ fn past_lease(trial: &Trial) -> Duration {
     trial.ttl + trial.ttl / 2
 }
 
-pub(super) fn empty(trial: &mut Trial) -> Result<(), String> {
+pub(super) fn empty(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(200)?;
     trial.redis.kill();
     trial.work(100)?;
     trial.log.forget();
     trial.redis.restart();
-    trial.work(200)
+    trial.work(200)?;
+    Ok(())
 }
 
-pub(super) fn old_copy(trial: &mut Trial) -> Result<(), String> {
+pub(super) fn old_copy(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(100)?;
     trial.redis.ask(&["SAVE"]);
     trial.work(300)?;
@@ -31,18 +33,20 @@ pub(super) fn old_copy(trial: &mut Trial) -> Result<(), String> {
     trial.log.forget();
     trial.redis.restart();
     let _ = fs::remove_file(&copy);
-    trial.work(200)
+    trial.work(200)?;
+    Ok(())
 }
 
-pub(super) fn stopped(trial: &mut Trial) -> Result<(), String> {
+pub(super) fn stopped(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(200)?;
     trial.redis.signal("STOP");
     std::thread::sleep(past_lease(trial));
     trial.redis.signal("CONT");
-    trial.work(200)
+    trial.work(200)?;
+    Ok(())
 }
 
-pub(super) fn full(trial: &mut Trial) -> Result<(), String> {
+pub(super) fn full(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(100)?;
     let primary = trial.nodes.primary()?;
     trial.redis.ask(&["CONFIG", "SET", "maxmemory", "1mb"]);
@@ -53,25 +57,28 @@ pub(super) fn full(trial: &mut Trial) -> Result<(), String> {
     until("the primary says that the store is full", waits)?;
     std::thread::sleep(past_lease(trial));
     if !trial.nodes.get(primary).is_primary() {
-        return Err("the primary of a full store lost its lease".into());
+        return Err(Ended::Failed("the primary of a full store lost its lease".into()));
     }
     trial.redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
-    trial.work(200)
+    trial.work(200)?;
+    Ok(())
 }
 
-pub(super) fn read_only(trial: &mut Trial) -> Result<(), String> {
+pub(super) fn read_only(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(100)?;
     // A replica of nobody: it keeps what it has and takes no writes.
     trial.redis.ask(&["REPLICAOF", "127.0.0.1", "1"]);
     std::thread::sleep(past_lease(trial));
     trial.redis.ask(&["REPLICAOF", "NO", "ONE"]);
-    trial.work(200)
+    trial.work(200)?;
+    Ok(())
 }
 
-pub(super) fn denied(trial: &mut Trial) -> Result<(), String> {
+pub(super) fn denied(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(100)?;
     trial.redis.ask(&["ACL", "SETUSER", "default", "-@write", "-@scripting"]);
     std::thread::sleep(past_lease(trial));
     trial.redis.ask(&["ACL", "SETUSER", "default", "+@all"]);
-    trial.work(200)
+    trial.work(200)?;
+    Ok(())
 }

@@ -18,6 +18,7 @@ pub struct RedisServer {
     child: Child,
     binary: PathBuf,
     args: Vec<String>,
+    variables: Vec<(String, String)>,
     port: u16,
     folder: Folder,
 }
@@ -38,7 +39,7 @@ impl RedisServer {
         for _ in 0..5 {
             let folder = Folder::new("redis");
             let port = free_port();
-            let child = match launch(binary, &args, port, &folder) {
+            let child = match launch(binary, &args, &[], port, &folder) {
                 Ok(child) => child,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     eprintln!("skipped: there is no {}", binary.display());
@@ -47,7 +48,8 @@ impl RedisServer {
                 Err(error) => panic!("{} does not start: {error}", binary.display()),
             };
             let binary = binary.to_owned();
-            let mut server = Self { child, binary, args: args.clone(), port, folder };
+            let mut server =
+                Self { child, binary, args: args.clone(), variables: Vec::new(), port, folder };
             if server.wait() {
                 return Some(server);
             }
@@ -91,8 +93,15 @@ impl RedisServer {
     /// Starts it again on the same port and folder after [`kill`](Self::kill).
     pub fn restart(&mut self) {
         self.kill();
-        self.child = launch(&self.binary, &self.args, self.port, &self.folder).expect("it starts");
+        let (args, variables) = (&self.args, &self.variables);
+        let started = launch(&self.binary, args, variables, self.port, &self.folder);
+        self.child = started.expect("it starts");
         assert!(self.wait(), "the server comes up again");
+    }
+
+    /// Sets variables of its environment, from its next start on.
+    pub fn set_variables(&mut self, variables: &[(String, String)]) {
+        self.variables = variables.to_vec();
     }
 
     /// Sends it a signal by name: `STOP`, `CONT`.
@@ -126,13 +135,20 @@ impl Drop for RedisServer {
     }
 }
 
-fn launch(binary: &Path, args: &[String], port: u16, folder: &Folder) -> io::Result<Child> {
+fn launch(
+    binary: &Path,
+    args: &[String],
+    variables: &[(String, String)],
+    port: u16,
+    folder: &Folder,
+) -> io::Result<Child> {
     let log = std::fs::File::create(folder.path().join("log"))?;
     Command::new(binary)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "no", "--dir"])
         .arg(folder.path())
         .args(args)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
