@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use futures_lite::future::block_on;
 use zonesync::core::id::Position;
 use zonesync::store::ZoneStore;
-use zonesync_test_servers::redis::RedisServer;
 use zonesync_tests::bare;
 use zonesync_tests::figure::{self, Goal, median};
 use zonesync_tests::fixed::{Fixed, start, store};
+use zonesync_tests::servers::redis::RedisServer;
 
 const ROUNDS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(120);

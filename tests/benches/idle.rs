@@ -8,10 +8,10 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zonesync_test_servers::redis::RedisServer;
 use zonesync_tests::figure::{self, Goal};
 use zonesync_tests::fixed::{Fixed, start};
 use zonesync_tests::process;
+use zonesync_tests::servers::redis::RedisServer;
 
 const NODES: usize = 3;
 

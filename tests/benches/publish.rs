@@ -8,10 +8,10 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use zonesync_test_servers::redis::RedisServer;
 use zonesync_tests::bare;
 use zonesync_tests::figure::{self, Goal, median};
 use zonesync_tests::fixed::{Fixed, start};
+use zonesync_tests::servers::redis::RedisServer;
 
 const ROUNDS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(120);

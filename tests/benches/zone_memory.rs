@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use zonesync_test_servers::redis::RedisServer;
 use zonesync_tests::bare;
 use zonesync_tests::figure::{self, Goal};
 use zonesync_tests::fixed::{Fixed, start};
+use zonesync_tests::servers::redis::RedisServer;
 
 fn main() {
     let Some(server) = RedisServer::start(&[]) else {

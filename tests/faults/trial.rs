@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use zonesync::core::id::ZoneName;
 use zonesync::runtime::Smol;
 use zonesync::store::redis::{Address, RedisOptions, RedisStore, Topology};
-use zonesync_test_servers::redis::RedisServer;
+use zonesync_tests::servers::redis::RedisServer;
 
 use crate::log::LogWatch;
 use crate::nodes::{Node, Nodes, PATIENCE, Plan, until_within};

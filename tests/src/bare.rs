@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use zonesync::core::id::EntityKeyBuf;
 
-use zonesync_test_servers::redis::{Answer, Client};
+use crate::servers::redis::{Answer, Client};
 
 /// How many commands are in flight.
 const IN_FLIGHT: usize = 512;

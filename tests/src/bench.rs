@@ -21,8 +21,8 @@ use zonesync::{Options, Parts, ZoneSync};
 use crate::figure::{self, Goal, Times};
 use crate::fixed;
 use crate::flow::Flow;
+use crate::servers::redis::RedisServer;
 use crate::stream::Stream;
-use zonesync_test_servers::redis::RedisServer;
 
 const NO_PANIC: &str = "no hook panics";
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use zonesync_test_servers::redis::Answer;
+use zonesync_tests::servers::redis::Answer;
 
 use super::Ended;
 use crate::nodes::until;
