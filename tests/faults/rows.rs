@@ -30,11 +30,13 @@ pub struct Pair {
 }
 
 /// The rows.
+#[derive(Debug)]
 pub struct Rows {
     folder: Folder,
     held: Mutex<Held>,
 }
 
+#[derive(Debug)]
 struct Held {
     pairs: Vec<Pair>,
     random: Random,
