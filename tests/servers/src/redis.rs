@@ -17,6 +17,7 @@ pub struct RedisServer {
     child: Child,
     binary: PathBuf,
     args: Vec<String>,
+    variables: Vec<(String, String)>,
     port: u16,
     folder: Folder,
 }
@@ -50,7 +51,7 @@ impl RedisServer {
             let folder = Folder::new("redis");
             let args = args(&folder);
             let port = free_port();
-            let child = match launch(binary, &args, port, &folder) {
+            let child = match launch(binary, &args, &[], port, &folder) {
                 Ok(child) => child,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     eprintln!("skipped: there is no {}", binary.display());
@@ -59,7 +60,8 @@ impl RedisServer {
                 Err(error) => panic!("{} does not start: {error}", binary.display()),
             };
             let binary = binary.to_owned();
-            let mut server = Self { child, binary, args, port, folder };
+            let variables = Vec::new();
+            let mut server = Self { child, binary, args, variables, port, folder };
             if server.wait() {
                 return Some(server);
             }
@@ -103,8 +105,15 @@ impl RedisServer {
     /// Starts it again on the same port and folder after [`kill`](Self::kill).
     pub fn restart(&mut self) {
         self.kill();
-        self.child = launch(&self.binary, &self.args, self.port, &self.folder).expect("it starts");
+        let (args, variables) = (&self.args, &self.variables);
+        let started = launch(&self.binary, args, variables, self.port, &self.folder);
+        self.child = started.expect("it starts");
         assert!(self.wait(), "the server comes up again");
+    }
+
+    /// Sets variables of its environment, from its next start on.
+    pub fn set_variables(&mut self, variables: &[(String, String)]) {
+        self.variables = variables.to_vec();
     }
 
     /// Sends it a signal by name: `STOP`, `CONT`.
@@ -138,7 +147,13 @@ impl Drop for RedisServer {
     }
 }
 
-fn launch(binary: &Path, args: &[String], port: u16, folder: &Folder) -> io::Result<Child> {
+fn launch(
+    binary: &Path,
+    args: &[String],
+    variables: &[(String, String)],
+    port: u16,
+    folder: &Folder,
+) -> io::Result<Child> {
     let log = std::fs::File::create(folder.path().join("log"))?;
     let mut command = Command::new(binary);
     // A file of settings has to come first. Such a server, a sentinel, keeps nothing to begin with.
@@ -151,6 +166,7 @@ fn launch(binary: &Path, args: &[String], port: u16, folder: &Folder) -> io::Res
     if file.is_none() {
         command.args(["--save", "", "--appendonly", "no"]);
     }
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     command.args(args).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
 }
 
