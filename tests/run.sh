@@ -13,7 +13,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 export CARGO_TERM_COLOR=never
-PARTS=(tools format lint docs test sim demo bench fuzz miri)
+PARTS=(tools format lint docs test sim faults demo bench fuzz miri)
 # The longest that a part may take, in seconds: a hang is a failure, too.
 PART_MAX=1500
 MIRI_MAX=${MIRI_MAX:-600}
@@ -140,6 +140,12 @@ part_demo() {
 
 part_bench() {
     bounded "$PART_MAX" make --no-print-directory bench SIZE=small
+}
+
+# Zones of processes on a real Redis, each fault once.
+part_faults() {
+    command -v redis-server >/dev/null || { skip "there is no redis-server"; return; }
+    bounded "$PART_MAX" make --no-print-directory faults
 }
 
 # Bad bytes for everything that reads bytes, a few seconds each.

@@ -1,11 +1,12 @@
 //! The faults that a zone must stand.
 
 mod clock;
+mod failover;
 mod network;
 mod primary;
 mod server;
 
-use crate::trial::Trial;
+use crate::trial::{Trial, Way};
 
 /// Why an incident did not come to its end.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Incident {
     pub(crate) what: &'static str,
     /// How many nodes take part.
     pub(crate) nodes: usize,
+    /// How nodes come to the store.
+    pub(crate) way: Way,
     /// Arguments of the server.
     pub(crate) redis: &'static [&'static str],
     /// Does it, while rows change. The zone's rest is checked afterwards.
@@ -43,6 +46,7 @@ pub(crate) const ALL: &[Incident] = &[
         name: "kill-publish",
         what: "kill -9 of the primary while it publishes",
         nodes: 3,
+        way: Way::Straight,
         redis: &[],
         run: primary::kill_publish,
     },
@@ -50,6 +54,7 @@ pub(crate) const ALL: &[Incident] = &[
         name: "kill-snapshot",
         what: "kill -9 of the primary while it writes a snapshot",
         nodes: 3,
+        way: Way::Straight,
         redis: &[],
         run: primary::kill_snapshot,
     },
@@ -57,6 +62,7 @@ pub(crate) const ALL: &[Incident] = &[
         name: "pause",
         what: "the primary is stopped past its lease and goes on",
         nodes: 3,
+        way: Way::Straight,
         redis: &[],
         run: primary::pause,
     },
@@ -64,6 +70,7 @@ pub(crate) const ALL: &[Incident] = &[
         name: "stop",
         what: "the primary is asked to end",
         nodes: 3,
+        way: Way::Straight,
         redis: &[],
         run: primary::stop,
     },
@@ -71,6 +78,7 @@ pub(crate) const ALL: &[Incident] = &[
         name: "redis-empty",
         what: "Redis is killed and comes back empty",
         nodes: 3,
+        way: Way::Straight,
         redis: &[],
         run: server::empty,
     },
@@ -78,6 +86,7 @@ pub(crate) const ALL: &[Incident] = &[
         name: "redis-old",
         what: "Redis is killed and comes back from an old copy",
         nodes: 3,
+        way: Way::Straight,
         redis: &[],
         run: server::old_copy,
     },
@@ -85,6 +94,7 @@ pub(crate) const ALL: &[Incident] = &[
         name: "redis-stopped",
         what: "Redis stands still past the lease and goes on",
         nodes: 3,
+        way: Way::Straight,
         redis: &[],
         run: server::stopped,
     },
@@ -92,6 +102,7 @@ pub(crate) const ALL: &[Incident] = &[
         name: "full",
         what: "Redis has no room, then it has",
         nodes: 3,
+        way: Way::Straight,
         redis: &[],
         run: server::full,
     },
@@ -99,6 +110,7 @@ pub(crate) const ALL: &[Incident] = &[
         name: "read-only",
         what: "Redis becomes a replica, then a master again",
         nodes: 3,
+        way: Way::Straight,
         redis: &[],
         run: server::read_only,
     },
@@ -106,6 +118,7 @@ pub(crate) const ALL: &[Incident] = &[
         name: "denied",
         what: "the ACL user may no longer write, then it may",
         nodes: 3,
+        way: Way::Straight,
         redis: &[],
         run: server::denied,
     },
@@ -113,6 +126,7 @@ pub(crate) const ALL: &[Incident] = &[
         name: "node-clock",
         what: "the primary's wall clock jumps five minutes ahead, then back",
         nodes: 3,
+        way: Way::Straight,
         redis: &[],
         run: clock::of_primary,
     },
@@ -120,6 +134,7 @@ pub(crate) const ALL: &[Incident] = &[
         name: "redis-clock",
         what: "the wall clock of the Redis host jumps five minutes ahead, then back",
         nodes: 3,
+        way: Way::Straight,
         redis: &[],
         run: clock::of_redis,
     },
@@ -127,7 +142,32 @@ pub(crate) const ALL: &[Incident] = &[
         name: "partition",
         what: "the primary's network is cut, then whole again",
         nodes: 3,
+        way: Way::Straight,
         redis: &["--protected-mode", "no"],
         run: network::partition,
+    },
+    Incident {
+        name: "cut",
+        what: "connections are cut in the middle of replies, replies are lost, and one stands still",
+        nodes: 3,
+        way: Way::Proxied,
+        redis: &[],
+        run: network::cut,
+    },
+    Incident {
+        name: "failover",
+        what: "the replica is cut off, then the master dies: a fail-over that loses the tail",
+        nodes: 3,
+        way: Way::Watched,
+        redis: &[],
+        run: failover::lost_tail,
+    },
+    Incident {
+        name: "old-master",
+        what: "the master stands still past a fail-over and comes back",
+        nodes: 3,
+        way: Way::Watched,
+        redis: &[],
+        run: failover::old_master,
     },
 ];

@@ -74,7 +74,8 @@ fn main() -> ExitCode {
         for time in 1..=number("TIMES", 1) {
             println!("fault {} ({}), run {time}", one.name, one.what);
             let (redis, nodes, seed) = (one.redis, one.nodes, time);
-            let setup = Setup { binary: binary.clone(), nodes, pairs: 400, ttl, redis, seed };
+            let (binary, way, pairs) = (binary.clone(), one.way, 400);
+            let setup = Setup { binary, nodes, pairs, ttl, way, redis, seed };
             match run(&setup, one) {
                 Some(outcome) => totals.add(outcome),
                 None => return ExitCode::SUCCESS,

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use zonesync::core::id::ZoneName;
 use zonesync::runtime::Smol;
 use zonesync::store::redis::{Address, RedisOptions, RedisStore, Topology};
+use zonesync_tests::servers::proxy::Proxy;
 use zonesync_tests::servers::redis::RedisServer;
+use zonesync_tests::servers::sentinel::{MASTER, Watched};
 
 use crate::log::LogWatch;
 use crate::nodes::{Node, Nodes, PATIENCE, Plan, until_within};
@@ -23,8 +25,7 @@ const PACE: Duration = Duration::from_millis(25);
 /// A zone, its store, its rows, and who watches.
 #[derive(Debug)]
 pub(crate) struct Trial {
-    /// The store.
-    pub(crate) redis: RedisServer,
+    servers: Servers,
     /// The processes.
     pub(crate) nodes: Nodes,
     /// What is seen of them.
@@ -38,6 +39,73 @@ pub(crate) struct Trial {
     pub(crate) rests: Vec<Duration>,
 }
 
+/// The servers that hold the zone.
+#[derive(Debug)]
+enum Servers {
+    Alone(RedisServer),
+    Proxied(RedisServer, Proxy),
+    Watched(Watched),
+}
+
+/// How nodes come to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To one server.
+    Straight,
+    /// To one server, through a proxy that misbehaves.
+    Proxied,
+    /// To the master that three sentinels name, of two servers.
+    Watched,
+}
+
+impl Servers {
+    fn start(way: Way, args: &[&str]) -> Option<Self> {
+        Some(match way {
+            Way::Straight => Self::Alone(RedisServer::start(args)?),
+            Way::Proxied => {
+                let server = RedisServer::start(args)?;
+                let proxy = Proxy::start(server.port());
+                Self::Proxied(server, proxy)
+            }
+            Way::Watched => Self::Watched(Watched::start(3, args, None, None)?),
+        })
+    }
+
+    /// Gives the settings with which a node comes to the store.
+    fn settings(&self) -> Vec<String> {
+        const BASE: &str = "distributed-sync.redis";
+        let alone = |port| vec![format!("{BASE}.host=127.0.0.1"), format!("{BASE}.port={port}")];
+        let mut settings = match self {
+            Self::Alone(server) => alone(server.port()),
+            Self::Proxied(_, proxy) => alone(proxy.port()),
+            Self::Watched(watched) => {
+                let nodes = watched.sentinels.iter().enumerate().flat_map(|(i, sentinel)| {
+                    let node = format!("{BASE}.sentinel.nodes[{i}]");
+                    [format!("{node}.host=127.0.0.1"), format!("{node}.port={}", sentinel.port())]
+                });
+                nodes.chain([format!("{BASE}.sentinel.master={MASTER}")]).collect()
+            }
+        };
+        settings.push("zonesync.store=redis".into());
+        settings
+    }
+
+    /// Gives what the checker comes to the store with, past any proxy.
+    fn topology(&self) -> Topology {
+        let local = |port| Address { host: "127.0.0.1".into(), port };
+        match self {
+            Self::Alone(server) | Self::Proxied(server, _) => {
+                Topology::Standalone(local(server.port()))
+            }
+            Self::Watched(watched) => Topology::Sentinel {
+                master: MASTER.into(),
+                nodes: watched.sentinels.iter().map(|sentinel| local(sentinel.port())).collect(),
+                password: None,
+            },
+        }
+    }
+}
+
 /// What a trial is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
@@ -49,6 +117,8 @@ pub(crate) struct Setup {
     pub(crate) pairs: usize,
     /// The lease.
     pub(crate) ttl: Duration,
+    /// How nodes come to the store.
+    pub(crate) way: Way,
     /// Arguments of the server.
     pub(crate) redis: &'static [&'static str],
     /// Draws what changes.
@@ -58,32 +128,50 @@ pub(crate) struct Setup {
 impl Trial {
     /// Starts everything, and waits until all nodes are ready. None where there is no server.
     pub(crate) fn start(setup: &Setup) -> Result<Option<Self>, String> {
-        let Some(redis) = RedisServer::start(setup.redis) else { return Ok(None) };
+        let Some(servers) = Servers::start(setup.way, setup.redis) else { return Ok(None) };
         let rows = Arc::new(Rows::new(setup.pairs, setup.seed));
-        let port = redis.port();
         let plan = Plan {
             binary: setup.binary.clone(),
             rows: rows.path().to_owned(),
-            store: vec![
-                "zonesync.store=redis".into(),
-                "distributed-sync.redis.host=127.0.0.1".into(),
-                format!("distributed-sync.redis.port={port}"),
-            ],
+            store: servers.settings(),
             ttl: setup.ttl,
         };
         let nodes = Nodes::start(plan, setup.nodes);
         let zone: ZoneName = "faults".parse().expect("a zone's name");
-        let address = Address { host: "127.0.0.1".into(), port };
-        let options = RedisOptions::new(Topology::Standalone(address));
+        let options = RedisOptions::new(servers.topology());
         let runtime = Arc::new(Smol::new(1).expect("a thread can be started"));
         let log = LogWatch::new(Arc::new(RedisStore::new(zone, options, runtime)));
         let watch = Arc::new(Watch::default());
         nodes.all().for_each(|(_, node)| watch.follow(node));
         let (flow, ttl) = (Flow::start(rows), setup.ttl);
-        let trial = Self { redis, nodes, watch, log, ttl, flow, rests: Vec::new() };
+        let trial = Self { servers, nodes, watch, log, ttl, flow, rests: Vec::new() };
         trial.nodes.await_ready()?;
         trial.flow.go_on();
         Ok(Some(trial))
+    }
+
+    /// Gives the server; of two, the one that was the master first.
+    pub(crate) fn redis(&mut self) -> &mut RedisServer {
+        match &mut self.servers {
+            Servers::Alone(server) | Servers::Proxied(server, _) => server,
+            Servers::Watched(watched) => &mut watched.servers[0],
+        }
+    }
+
+    /// Gives the proxy that this trial was set up with.
+    pub(crate) fn proxy(&self) -> &Proxy {
+        match &self.servers {
+            Servers::Proxied(_, proxy) => proxy,
+            _ => panic!("this incident is set up without a proxy"),
+        }
+    }
+
+    /// Gives the servers under sentinels that this trial was set up with.
+    pub(crate) fn watched(&self) -> &Watched {
+        match &self.servers {
+            Servers::Watched(watched) => watched,
+            _ => panic!("this incident is set up without sentinels"),
+        }
     }
 
     /// Starts the node of an empty place.

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use zonesync::store::ZoneStore;
 
-/// About the room that [`Harness::small`] has for log, chunks and head: half of it always fits, and
+/// About the room that a small zone has for log, chunks and head: half of it always fits, and
 /// twice as much never does.
 ///
 /// Much beside what a server takes for a connection and a command, since some count that, too.

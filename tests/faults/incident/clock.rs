@@ -48,7 +48,7 @@ impl Clock {
 }
 
 pub(super) fn of_primary(trial: &mut Trial) -> Result<(), Ended> {
-    let clock = Clock::new(trial.redis.folder())?;
+    let clock = Clock::new(trial.redis().folder())?;
     // The other two are started again behind it, so that it comes to lead.
     for place in 0..3 {
         trial.nodes.stop(place);
@@ -69,10 +69,10 @@ pub(super) fn of_primary(trial: &mut Trial) -> Result<(), Ended> {
 }
 
 pub(super) fn of_redis(trial: &mut Trial) -> Result<(), Ended> {
-    let clock = Clock::new(trial.redis.folder())?;
-    trial.redis.set_variables(&clock.variables());
+    let clock = Clock::new(trial.redis().folder())?;
+    trial.redis().set_variables(&clock.variables());
     trial.log.forget();
-    trial.redis.restart();
+    trial.redis().restart();
     trial.work(200)?;
     trial.nodes.primary()?;
     let reigns = || -> u64 {

@@ -1,7 +1,10 @@
-//! A network that is cut: a node in a network namespace of its own.
+//! A network that is cut: by a proxy, or around a node in a network namespace of its own.
 
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use zonesync_tests::data::Random;
+use zonesync_tests::servers::proxy::Manners;
 
 use super::{Ended, primary};
 use crate::nodes::until;
@@ -63,7 +66,7 @@ fn ip(step: &str) -> bool {
 
 pub(super) fn partition(trial: &mut Trial) -> Result<(), Ended> {
     let network = Network::new()?;
-    trial.redis.ask(&["CONFIG", "SET", "bind", &format!("127.0.0.1 {HOST}")]);
+    trial.redis().ask(&["CONFIG", "SET", "bind", &format!("127.0.0.1 {HOST}")]);
     trial.nodes.stop(0);
     let own = trial.nodes.own(0);
     let enter = ["ip", "netns", "exec", &network.name];
@@ -87,5 +90,31 @@ pub(super) fn partition(trial: &mut Trial) -> Result<(), Ended> {
     trial.nodes.stop(0);
     *trial.nodes.own(0) = crate::nodes::Own::default();
     trial.start_node(0);
+    Ok(())
+}
+
+/// How many times connections are spoiled.
+const SPOILED: u64 = 20;
+
+pub(super) fn cut(trial: &mut Trial) -> Result<(), Ended> {
+    let mut random = Random(trial.changes() ^ SPOILED);
+    for round in 0..SPOILED {
+        let cut_after = Some(random.below(20_000) + 1);
+        let proxy = trial.proxy();
+        match round % 4 {
+            0 => proxy.set(|manners| manners.drop_replies = true),
+            1 => proxy.cut(),
+            2 => proxy.set(|manners| manners.delay = Duration::from_millis(100)),
+            _ => proxy.set(|manners| manners.cut_after = cut_after),
+        }
+        trial.work(40)?;
+        trial.proxy().set(|manners| *manners = Manners::default());
+        trial.work(20)?;
+    }
+    // As if the network were gone, for all nodes at once, past the lease.
+    trial.proxy().set(|manners| manners.stall = true);
+    std::thread::sleep(trial.ttl * 2);
+    trial.proxy().set(|manners| manners.stall = false);
+    trial.work(200)?;
     Ok(())
 }

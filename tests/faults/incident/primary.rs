@@ -53,7 +53,7 @@ pub(super) fn kill_publish(trial: &mut Trial) -> Result<(), Ended> {
 
 pub(super) fn kill_snapshot(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(100)?;
-    let mut client = trial.redis.client();
+    let mut client = trial.redis().client();
     // Chunks that no head names yet: the primary is in the middle of it.
     let mut begun = || match client.ask(&["HLEN", "zonesync:{faults}:snapshots"]) {
         Ok(Answer::Number(sets)) if sets > 1 => Some(()),

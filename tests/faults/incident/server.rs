@@ -14,24 +14,24 @@ fn past_lease(trial: &Trial) -> Duration {
 
 pub(super) fn empty(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(200)?;
-    trial.redis.kill();
+    trial.redis().kill();
     trial.work(100)?;
     trial.log.forget();
-    trial.redis.restart();
+    trial.redis().restart();
     trial.work(200)?;
     Ok(())
 }
 
 pub(super) fn old_copy(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(100)?;
-    trial.redis.ask(&["SAVE"]);
+    trial.redis().ask(&["SAVE"]);
     trial.work(300)?;
-    let copy = trial.redis.folder().join("dump.rdb");
+    let copy = trial.redis().folder().join("dump.rdb");
     let bytes = fs::read(&copy).map_err(|error| format!("no copy of the store: {error}"))?;
-    trial.redis.kill();
+    trial.redis().kill();
     fs::write(&copy, bytes).map_err(|error| error.to_string())?;
     trial.log.forget();
-    trial.redis.restart();
+    trial.redis().restart();
     let _ = fs::remove_file(&copy);
     trial.work(200)?;
     Ok(())
@@ -39,9 +39,9 @@ pub(super) fn old_copy(trial: &mut Trial) -> Result<(), Ended> {
 
 pub(super) fn stopped(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(200)?;
-    trial.redis.signal("STOP");
+    trial.redis().signal("STOP");
     std::thread::sleep(past_lease(trial));
-    trial.redis.signal("CONT");
+    trial.redis().signal("CONT");
     trial.work(200)?;
     Ok(())
 }
@@ -49,7 +49,7 @@ pub(super) fn stopped(trial: &mut Trial) -> Result<(), Ended> {
 pub(super) fn full(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(100)?;
     let primary = trial.nodes.primary()?;
-    trial.redis.ask(&["CONFIG", "SET", "maxmemory", "1mb"]);
+    trial.redis().ask(&["CONFIG", "SET", "maxmemory", "1mb"]);
     let waits = || {
         let status = trial.nodes.get(primary).status()?;
         status["reason"].as_str().filter(|reason| reason.contains("full")).map(drop)
@@ -59,7 +59,7 @@ pub(super) fn full(trial: &mut Trial) -> Result<(), Ended> {
     if !trial.nodes.get(primary).is_primary() {
         return Err(Ended::Failed("the primary of a full store lost its lease".into()));
     }
-    trial.redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    trial.redis().ask(&["CONFIG", "SET", "maxmemory", "0"]);
     trial.work(200)?;
     Ok(())
 }
@@ -67,18 +67,18 @@ pub(super) fn full(trial: &mut Trial) -> Result<(), Ended> {
 pub(super) fn read_only(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(100)?;
     // A replica of nobody: it keeps what it has and takes no writes.
-    trial.redis.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    trial.redis().ask(&["REPLICAOF", "127.0.0.1", "1"]);
     std::thread::sleep(past_lease(trial));
-    trial.redis.ask(&["REPLICAOF", "NO", "ONE"]);
+    trial.redis().ask(&["REPLICAOF", "NO", "ONE"]);
     trial.work(200)?;
     Ok(())
 }
 
 pub(super) fn denied(trial: &mut Trial) -> Result<(), Ended> {
     trial.work(100)?;
-    trial.redis.ask(&["ACL", "SETUSER", "default", "-@write", "-@scripting"]);
+    trial.redis().ask(&["ACL", "SETUSER", "default", "-@write", "-@scripting"]);
     std::thread::sleep(past_lease(trial));
-    trial.redis.ask(&["ACL", "SETUSER", "default", "+@all"]);
+    trial.redis().ask(&["ACL", "SETUSER", "default", "+@all"]);
     trial.work(200)?;
     Ok(())
 }
