@@ -5,6 +5,10 @@
 
 pub mod directory;
 pub mod mapping;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub mod sql;
 
 use std::fmt;
 use std::future::Future;

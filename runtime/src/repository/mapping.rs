@@ -12,12 +12,16 @@
 
 mod api;
 mod decide;
+mod ground;
 pub(crate) mod json;
+pub(crate) mod members;
 mod memory;
 mod payload;
 mod rows;
 mod scope;
 mod secrets;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) mod stream;
 mod tags;
 
 use std::collections::BTreeMap;
@@ -32,6 +36,8 @@ use zonesync_core::time::WallTime;
 use super::{Found, Reading, RepositoryError};
 
 pub use memory::{same_but_date, same_but_dispatch};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) use rows::event_types;
 pub(crate) use rows::{ApiPayload, api_payload};
 pub use rows::{BadRow, Row, Table};
 pub use tags::Tags;
