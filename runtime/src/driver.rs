@@ -237,10 +237,14 @@ impl Driver {
         match outcome {
             LeaseOutcome::Looked { lease, newest, live } => {
                 self.see_term(newest);
+                self.board.facts().live = live.as_slice().into();
                 self.node.handle_look(now, lease.as_ref(), newest, &live);
             }
             LeaseOutcome::Acquired(answer) => self.node.handle_acquired(now, answer),
             LeaseOutcome::Renewed { answer, claims, live } => {
+                if !live.is_empty() {
+                    self.board.facts().live = live.as_slice().into();
+                }
                 self.node.handle_renewed(now, answer, &claims, &live);
             }
             LeaseOutcome::Released => self.node.handle_released(now),

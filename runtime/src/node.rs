@@ -19,7 +19,7 @@ use crate::image::{self, Disk, Verified};
 use crate::repository::ManagementRepository;
 use crate::runtime::Runtime;
 use crate::state::State;
-use crate::status::{Image, KindCount, QuarantinedItem, Status};
+use crate::status::{Image, KindCount, Peer, QuarantinedItem, Status};
 use crate::store::ZoneStore;
 
 /// One node of a zone, running.
@@ -229,6 +229,7 @@ impl ZoneSync {
             }),
             failed: facts.failed.clone(),
             counters: facts.counters,
+            zone_nodes: Peer::compare(&facts.live),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a node says of itself, for people, health checks and the CLI.
 
 use serde::Serialize;
-use zonesync_core::election::Role;
+use zonesync_core::election::{Report, Role};
 use zonesync_core::id::{InstanceId, Position, Term};
 use zonesync_core::time::WallTime;
 
@@ -56,11 +56,65 @@ pub struct Status {
     pub failed: Option<String>,
     /// Counters since the start.
     pub counters: Counters,
+    /// The live nodes of the zone as they last reported to the store, this one among them, sorted by
+    /// name. They report every third of the TTL.
+    pub zone_nodes: Vec<Peer>,
 }
 
 impl Status {
     /// The most quarantined items that a status lists.
     pub const QUARANTINE_MAX: usize = 100;
+}
+
+/// A live node of the zone, as it last reported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Peer {
+    /// Its name.
+    pub node: String,
+    /// Which start of it, 32 hex digits.
+    #[serde(serialize_with = "text::instance")]
+    pub instance: InstanceId,
+    /// What it is.
+    #[serde(serialize_with = "text::role")]
+    pub role: Role,
+    /// Where its state stands.
+    #[serde(serialize_with = "text::position")]
+    pub position: Position,
+    /// How many batches it is behind the foremost of them.
+    pub behind: u64,
+    /// The fingerprint of its state, 32 hex digits.
+    pub digest: String,
+    /// Whether all nodes at its position have this digest.
+    pub agrees: bool,
+    /// How many entities it holds.
+    pub count: u64,
+    /// Whether it may become primary.
+    pub can_stand: bool,
+}
+
+impl Peer {
+    /// Compares what live nodes reported.
+    pub(crate) fn compare(live: &[Report]) -> Vec<Self> {
+        let foremost = live.iter().map(|report| report.position.sequence).max();
+        let agrees = |report: &Report| {
+            let mut others = live.iter().filter(|other| other.position == report.position);
+            others.all(|other| other.fingerprint == report.fingerprint)
+        };
+        let peer = |report: &Report| Self {
+            node: report.node.to_string(),
+            instance: report.instance,
+            role: report.role,
+            position: report.position,
+            behind: foremost.map_or(0, |foremost| foremost.0 - report.position.sequence.0),
+            digest: report.fingerprint.to_string(),
+            agrees: agrees(report),
+            count: report.count,
+            can_stand: report.can_stand,
+        };
+        let mut peers: Vec<_> = live.iter().map(peer).collect();
+        peers.sort_by(|a, b| (&a.node, a.instance).cmp(&(&b.node, b.instance)));
+        peers
+    }
 }
 
 /// How many entities of one kind there are.
@@ -190,5 +244,40 @@ mod text {
             Some(at) => s.serialize_some(&at.as_millis()),
             None => s.serialize_none(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zonesync_core::digest::Fingerprint;
+    use zonesync_core::format::{FORMAT, Filter};
+    use zonesync_core::id::{Epoch, Sequence, TermId};
+
+    use super::*;
+
+    fn report(node: &str, sequence: u64, fingerprint: u128) -> Report {
+        let term = Term { epoch: Epoch(3), id: TermId(9) };
+        Report {
+            node: node.parse().expect("a good name"),
+            instance: InstanceId(1),
+            role: Role::Secondary,
+            position: Position { term, sequence: Sequence(sequence) },
+            seen: Epoch(3),
+            fingerprint: Fingerprint(fingerprint),
+            count: 1,
+            can_stand: true,
+            format: FORMAT,
+            filter: Filter::default(),
+            reading: None,
+        }
+    }
+
+    #[test]
+    fn nodes_at_one_position_with_two_digests_do_not_agree() {
+        let peers = Peer::compare(&[report("c", 8, 5), report("a", 8, 5), report("b", 6, 4)]);
+        let told: Vec<_> = peers.iter().map(|p| (p.node.as_str(), p.behind, p.agrees)).collect();
+        assert_eq!(told, [("a", 0, true), ("b", 2, true), ("c", 0, true)]);
+        let peers = Peer::compare(&[report("a", 8, 5), report("b", 8, 6)]);
+        assert!(peers.iter().all(|peer| !peer.agrees));
     }
 }

@@ -18,7 +18,7 @@ use zonesync::core::time::Duration;
 use zonesync::image::{KindCheck, Verified};
 use zonesync::runtime::{Runtime, Task};
 use zonesync::state::{FeedError, Step};
-use zonesync::status::{Counters, Held, KindCount, Link, LinkState, QuarantinedItem, Status};
+use zonesync::status::{Counters, Held, KindCount, Link, LinkState, Peer, QuarantinedItem, Status};
 
 const KEY: &str = "0f6d2b9a-47aa-4f0e-9f0e-6b1b7a3c1d22";
 
@@ -51,6 +51,20 @@ impl Fake {
     }
 }
 
+fn peer(node: &str, agrees: bool) -> Peer {
+    Peer {
+        node: node.into(),
+        instance: InstanceId(1),
+        role: Role::Secondary,
+        position: position(),
+        behind: 0,
+        digest: format!("{:032x}", 5),
+        agrees,
+        count: 1250,
+        can_stand: true,
+    }
+}
+
 impl Admin for Fake {
     fn status(&self) -> Status {
         Status {
@@ -79,6 +93,7 @@ impl Admin for Fake {
             image: None,
             failed: None,
             counters: Counters::default(),
+            zone_nodes: vec![peer("edge-1", true), peer("edge-2", self.ready)],
         }
     }
 
@@ -292,6 +307,21 @@ fn the_only_node_of_the_usual_folder_is_found() {
     // In a folder that others can write to, nobody is trusted.
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
     assert_eq!(ask().code, 3);
+}
+
+#[test]
+fn status_of_the_zone_tells_of_each_node_and_whether_they_agree() {
+    let run = Zone::with_node(true).ask(&["status", "--zone"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    for word in ["zone orders", "edge-1", "edge-2", "1,250", "MAY LEAD"] {
+        assert!(run.out.contains(word), "{word}: {}", run.out);
+    }
+    let run = Zone::with_node(false).ask(&["status", "--zone"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("different states"), "{}", run.err);
+    let run = Zone::with_node(true).ask(&["status", "--zone", "--json"]);
+    let nodes: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(nodes[1]["node"], "edge-2");
 }
 
 #[test]

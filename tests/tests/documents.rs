@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace.
-const CRATES: [&str; 4] = ["core", "runtime", "ffi", "tests"];
+const CRATES: [&str; 5] = ["core", "runtime", "ffi", "tests", "tests/servers"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

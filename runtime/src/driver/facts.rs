@@ -1,9 +1,9 @@
 //! What the driver tells the outside: facts behind a status, and who waits for them.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant as StdInstant;
 
-use zonesync_core::election::Role;
+use zonesync_core::election::{Report, Role};
 use zonesync_core::id::Term;
 use zonesync_core::node::Standing;
 use zonesync_core::removal::{GuardData, Token};
@@ -29,6 +29,8 @@ pub(crate) struct Facts {
     pub(crate) failed: Option<String>,
     pub(crate) stopped: bool,
     pub(crate) counters: Counters,
+    /// What live nodes reported, when the store was last asked.
+    pub(crate) live: Arc<[Report]>,
     /// What went wrong last at the lease, and in a step. One does not make up for the other: a full
     /// store still renews.
     lease_error: Option<String>,
@@ -58,6 +60,7 @@ impl Board {
             failed: None,
             stopped: false,
             counters: Counters::default(),
+            live: Arc::default(),
             lease_error: None,
             step_error: None,
         };

@@ -114,6 +114,9 @@ pub(crate) enum Ask {
         /// Tell it again every second
         #[arg(long)]
         watch: bool,
+        /// Tell of all live nodes of the zone, as they last reported to its store
+        #[arg(long, conflicts_with = "watch")]
+        zone: bool,
     },
     /// List entities of a kind
     List {

@@ -24,8 +24,9 @@ const WATCH_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) fn ask(question: &Ask, common: &Common, screen: &mut Screen) -> Result<(), Failure> {
     let mut node = Node::find(common)?;
     match question {
-        Ask::Status { watch: false } => show_status(&mut node, screen),
-        Ask::Status { watch: true } => watch_status(&mut node, screen),
+        Ask::Status { zone: true, .. } => show_zone(&mut node, screen),
+        Ask::Status { watch: false, .. } => show_status(&mut node, screen),
+        Ask::Status { watch: true, .. } => watch_status(&mut node, screen),
         Ask::List { kind, limit, all, show } => {
             list(&mut node, screen, *kind, (!all).then_some(*limit), show)
         }
@@ -166,6 +167,21 @@ fn show_status(node: &mut Node, screen: &mut Screen) -> Result<(), Failure> {
         status::print(&status, screen)?
     }
     if status["ready"] == json!(true) { Ok(()) } else { Err(Failure::NotThere(String::new())) }
+}
+
+fn show_zone(node: &mut Node, screen: &mut Screen) -> Result<(), Failure> {
+    let status = node.status()?;
+    let nodes = &status["zone_nodes"];
+    if screen.json {
+        screen.document(nodes)?;
+    } else {
+        status::print_zone(&status, screen)?;
+    }
+    let nodes = nodes.as_array().map_or(&[][..], Vec::as_slice);
+    match nodes.iter().any(|node| node["agrees"] == json!(false)) {
+        false => Ok(()),
+        true => Err(Failure::NotThere("nodes at one position hold different states".into())),
+    }
 }
 
 fn watch_status(node: &mut Node, screen: &mut Screen) -> Result<(), Failure> {

@@ -66,6 +66,30 @@ pub(crate) fn print(status: &Value, screen: &mut Screen) -> io::Result<()> {
     quarantined(status, screen)
 }
 
+/// Writes what the live nodes of the zone last reported.
+pub(crate) fn print_zone(status: &Value, screen: &mut Screen) -> io::Result<()> {
+    let columns = ["NODE", "ROLE", "POSITION", "BEHIND", "ENTITIES", "DIGEST", "MAY LEAD"];
+    let mut table = Table::new(&columns);
+    for node in list(status, "zone_nodes") {
+        let number = |name: &str| Cell::number(node[name].as_u64().unwrap_or(0));
+        let style = if node["agrees"] == true { Style::Plain } else { Style::Bad };
+        let may_lead = if node["can_stand"] == true { "yes" } else { "no" };
+        table.row(vec![
+            Cell::new(&text(node, "node"), Style::Strong),
+            text(node, "role").as_str().into(),
+            text(node, "position").as_str().into(),
+            number("behind"),
+            number("count"),
+            Cell::new(&text(node, "digest"), style),
+            may_lead.into(),
+        ]);
+    }
+    screen.line(&format!("zone {}", screen.paint(&text(status, "zone"), Style::Strong)))?;
+    let link = link(&status["store"], screen);
+    fact(screen, "store", &link)?;
+    under(screen, "", &table, list(status, "zone_nodes").is_empty())
+}
+
 fn counts(status: &Value, screen: &mut Screen) -> io::Result<()> {
     let mut table = Table::new(&["KIND", "COUNT"]);
     for kind in list(status, "counts") {

@@ -1,6 +1,12 @@
 //! Real servers, started for a test on free ports and stopped with it by process id.
+//!
+//! A crate of its own that knows nothing of zonesync: so the library's own tests can use it, too.
 
 pub mod redis;
+
+mod folder;
+
+pub use folder::Folder;
 
 use std::net::TcpListener;
 
