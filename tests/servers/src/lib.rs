@@ -2,9 +2,11 @@
 //!
 //! A crate of its own that knows nothing of zonesync: so the library's own tests can use it, too.
 
+pub mod postgres;
 pub mod redis;
 
 mod folder;
+mod process;
 
 pub use folder::Folder;
 

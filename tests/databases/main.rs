@@ -1,0 +1,4 @@
+//! Sources that read a database, on real servers.
+
+mod common;
+mod postgres;
