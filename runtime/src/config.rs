@@ -20,6 +20,7 @@
 
 mod check;
 mod keys;
+mod management;
 mod place;
 mod problem;
 mod reader;
@@ -36,9 +37,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use keys::{KEYS, Key, Kind};
+pub use management::{Repository, SqlRepository};
 pub use problem::{ConfigError, Origin, Problem};
 pub use reader::Explained;
-pub use settings::{ElectionSource, Filter, Repository, Settings, Store};
+pub use settings::{ElectionSource, Filter, Settings, Store};
 
 use reader::Reader;
 use resolve::Properties;

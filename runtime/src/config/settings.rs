@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use zonesync_core::id::{NodeId, ZoneName};
 
+use super::management::{self, Repository};
 use super::place;
 use super::reader::Reader;
 use crate::node::Options;
@@ -83,17 +84,6 @@ pub enum Store {
     },
 }
 
-/// The management repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Repository {
-    /// A folder of files.
-    Directory {
-        /// The folder.
-        path: PathBuf,
-    },
-}
-
 /// Which part of the repository a node is about. Empty lists take everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -129,7 +119,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Settings {
         reader.warning("services.sync.enabled", value.as_ref(), "synchronisation is off");
     }
     let store = read_store(reader);
-    let repository = read_repository(reader);
+    let repository = management::read(reader);
     if store.is_none() && repository.is_none() && reader.problems.is_empty() {
         let message = "there is neither a zone nor a repository to read from: \
                        set management.type: directory, or zonesync.store: memory";
@@ -228,31 +218,6 @@ fn read_store(reader: &mut Reader<'_>) -> Option<Store> {
     let message = "this build has no Redis store yet: set zonesync.store: memory";
     reader.problem(key, Some(&value), message);
     None
-}
-
-fn read_repository(reader: &mut Reader<'_>) -> Option<Repository> {
-    const STOCK: [&str; 3] = ["mongodb", "jdbc", "http"];
-    let kind = reader.properties.get("management.type").ok().flatten();
-    if let Some(value) = kind.filter(|value| STOCK.contains(&value.text.trim())) {
-        let message = "this build does not read this repository yet: must be directory or none";
-        reader.text("management.type");
-        reader.text("management.directory.path");
-        reader.problem("management.type", Some(&value), message);
-        return None;
-    }
-    let (word, _) = reader.choice("management.type").unzip();
-    let path = reader.text("management.directory.path");
-    match (word, path) {
-        (Some("directory"), Some(path)) => {
-            Some(Repository::Directory { path: PathBuf::from(path.text) })
-        }
-        (Some("directory"), None) => {
-            let message = "management.type: directory needs a folder here";
-            reader.problem("management.directory.path", None, message);
-            None
-        }
-        _ => None,
-    }
 }
 
 /// The other layout and the mirror of it are known by name, so that the message is plain.

@@ -9,7 +9,7 @@
 //! A read sees one moment of the database, so nothing can move while its pages are read. Rows go
 //! through the same mapping as those of every other source, piece by piece.
 
-mod clock;
+pub(crate) mod clock;
 pub(crate) mod dialect;
 mod find;
 mod full;
@@ -18,6 +18,7 @@ mod reader;
 mod rows;
 mod since;
 mod tables;
+pub(crate) mod wait;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -32,6 +33,8 @@ use super::{Found, Read, Reading, Reply, RepositoryError};
 use crate::runtime::Runtime;
 use dialect::{Dialect, Session};
 use probe::Newest;
+#[cfg(feature = "mysql")]
+pub(crate) use reader::IDS_MAX;
 use reader::{Common, Reader};
 use tables::Shape;
 
@@ -61,6 +64,25 @@ impl SqlOptions {
         let (timeout, pause) = (Duration::from_secs(30), Duration::from_secs(5));
         let probe = Duration::from_millis(500);
         Self { prefix, time_zone, readers: 4, timeout, probe, pause, mapping }
+    }
+}
+
+impl SqlOptions {
+    pub(crate) fn of(
+        settings: &crate::config::SqlRepository,
+        pause: Duration,
+        mapping: MappingOptions,
+    ) -> Self {
+        let usual = Self::new(mapping);
+        Self {
+            prefix: settings.prefix.clone(),
+            time_zone: settings.time_zone.clone(),
+            readers: usual.readers.min(settings.connections),
+            timeout: settings.timeout,
+            probe: settings.probe,
+            pause,
+            ..usual
+        }
     }
 }
 
@@ -183,7 +205,7 @@ impl Sql {
         if let Read::Since(source) = request
             && !before.is_some_and(|before| newest.fell_behind(&before))
         {
-            reading = self.read_since(&mut reader, stream, &source).await?;
+            reading = self.read_since(&mut reader, stream, &source, &newest).await?;
         }
         let reading = match reading {
             Some(reading) => {

@@ -228,6 +228,12 @@ impl Stream {
         std::mem::take(&mut self.ground.touched)
     }
 
+    /// Says which parents count as new or changed, where none was known before.
+    pub(crate) fn only_changed(&mut self, parents: &BTreeSet<EntityKeyBuf>) {
+        let ids = parents.iter().map(|key| key.as_ref().id.into());
+        self.ground.changed = Some(ids.collect());
+    }
+
     /// Says whether a parent that was served is left out by our own filter now.
     pub(crate) fn left(&self) -> bool {
         self.ground.left

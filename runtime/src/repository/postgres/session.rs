@@ -1,22 +1,16 @@
 //! One connection to PostgreSQL.
 
-use std::future::Future;
-
-use async_io::Timer;
-use futures_lite::{FutureExt, StreamExt};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::Query as Statement;
 use sqlx::{AssertSqlSafe, Connection, Row, ValueRef};
 use zonesync_core::time::Duration;
 
 use crate::repository::sql::dialect::{Arg, Cells, Query, Session, Sink};
+use crate::repository::sql::wait::{self, each_row, within};
 use crate::repository::{Reply, RepositoryError};
 
 /// The microseconds from 1970 to 2000, where PostgreSQL begins to count.
 const ORIGIN: i64 = 946_684_800_000_000;
-
-/// After how many rows the clock is wound up again. To do it for each would cost more than the row.
-const ROWS_PER_LOOK: usize = 256;
 
 pub(super) struct PostgresSession {
     connection: PgConnection,
@@ -43,30 +37,8 @@ impl PostgresSession {
     }
 
     async fn run(&mut self, query: Query, sink: Sink<'_>) -> Result<(), RepositoryError> {
-        let timeout = self.timeout;
-        let mut rows = statement(query).fetch(&mut self.connection);
-        let mut timer = Timer::after(timeout);
-        let mut seen = 0;
-        loop {
-            let next = async { Some(rows.next().await) };
-            let late = async {
-                (&mut timer).await;
-                None
-            };
-            match next.or(late).await {
-                Some(Some(Ok(row))) => sink(&PostgresRow(row))?,
-                Some(Some(Err(error))) => return Err(told(error, "")),
-                Some(None) => return Ok(()),
-                None => {
-                    let why = format!("no answer for {timeout:?} in the middle of a read");
-                    return Err(RepositoryError::Unavailable(why));
-                }
-            }
-            seen += 1;
-            if seen % ROWS_PER_LOOK == 0 {
-                timer.set_after(timeout);
-            }
-        }
+        let rows = statement(query).fetch(&mut self.connection);
+        each_row(rows, self.timeout, |row| sink(&PostgresRow(row)), told).await
     }
 }
 
@@ -78,6 +50,9 @@ impl Session for PostgresSession {
     fn begin(&mut self, shared: Option<String>) -> Reply<'_, Option<String>> {
         Box::pin(async move {
             let begin = "begin isolation level repeatable read read only";
+            let limit = self.timeout.as_millis();
+            // Without it a server would go on for a reader that is gone.
+            let limit = plain(&format!("set local statement_timeout = {limit}"));
             self.run(plain(begin), &mut |_| Ok(())).await?;
             if let Some(name) = shared {
                 // Names come from a server; still, nothing but a name may be one.
@@ -87,6 +62,7 @@ impl Session for PostgresSession {
                 }
                 let text = format!("set transaction snapshot '{name}'");
                 self.run(plain(&text), &mut |_| Ok(())).await?;
+                self.run(limit, &mut |_| Ok(())).await?;
                 return Ok(Some(name));
             }
             let mut name = None;
@@ -95,15 +71,17 @@ impl Session for PostgresSession {
                 Ok(())
             };
             let text = plain("select pg_export_snapshot()");
-            match self.run(text, &mut take).await {
-                Ok(()) => Ok(name),
+            let moment = match self.run(text, &mut take).await {
+                Ok(()) => name,
                 // A standby of an older version, or a pooler between: one reader will do.
                 Err(_) => {
                     self.run(plain("rollback"), &mut |_| Ok(())).await?;
                     self.run(plain(begin), &mut |_| Ok(())).await?;
-                    Ok(None)
+                    None
                 }
-            }
+            };
+            self.run(limit, &mut |_| Ok(())).await?;
+            Ok(moment)
         })
     }
 
@@ -128,25 +106,9 @@ fn statement(query: Query) -> Statement<'static, sqlx::Postgres, PgArguments> {
     statement
 }
 
-/// Waits for `future`, no longer than `limit`.
-async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let late = async {
-        Timer::after(limit).await;
-        None
-    };
-    async { Some(future.await) }.or(late).await
-}
-
 /// Says what an error means: try again, or have somebody change something.
 fn told(error: sqlx::Error, doing: &str) -> RepositoryError {
-    use sqlx::Error;
-    let Error::Database(database) = &error else {
-        let why = format!("{doing}{error}");
-        return match error {
-            Error::Configuration(_) | Error::Tls(_) => RepositoryError::Denied(why),
-            _ => RepositoryError::Unavailable(why),
-        };
-    };
+    let sqlx::Error::Database(database) = &error else { return wait::told(&error, doing) };
     let code = database.code().unwrap_or_default().into_owned();
     let why = format!("{doing}{} ({code})", database.message());
     // Wrong account, no such database, no right, no such table or column.
@@ -190,10 +152,6 @@ impl Cells for PostgresRow {
             Some([byte]) => Ok(Some(*byte != 0)),
             Some(bytes) => Err(format!("{} bytes are neither true nor false", bytes.len())),
         }
-    }
-
-    fn count(&self, at: usize) -> Result<Option<i64>, String> {
-        self.number(at)
     }
 
     fn clock(&self, at: usize) -> Result<Option<i64>, String> {

@@ -1,6 +1,8 @@
 //! What one database asks to be said otherwise than another: a session, its queries, its rows.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 
 use crate::repository::{Reply, RepositoryError};
 
@@ -34,9 +36,6 @@ pub(crate) trait Cells {
     /// Gives true or false.
     fn flag(&self, at: usize) -> Result<Option<bool>, String>;
 
-    /// Gives a whole number.
-    fn count(&self, at: usize) -> Result<Option<i64>, String>;
-
     /// Gives a date as a wall clock shows it, in microseconds since 1970.
     fn clock(&self, at: usize) -> Result<Option<i64>, String>;
 }
@@ -63,6 +62,11 @@ pub(crate) trait Dialect: Send + Sync + fmt::Debug + 'static {
     /// Opens a connection. The error says what is wrong with address or account.
     fn connect(&self) -> Reply<'_, Box<dyn Session>>;
 
+    /// Waits until the database itself tells of a change; for ever, if it never does.
+    fn told(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+
     /// Says which schema holds the tables, for `information_schema`.
     fn schemas(&self) -> Query;
 
@@ -78,6 +82,7 @@ pub(crate) trait Dialect: Send + Sync + fmt::Debug + 'static {
     /// Says that `column` is one of some texts; pushes them to `args`.
     fn any(&self, column: &str, texts: Vec<String>, args: &mut Vec<Arg>) -> String;
 
-    /// Says that two columns come after two places, for the order of both.
+    /// Says that two columns come after two places, for the order of both, where the first column
+    /// is known not to come before its place.
     fn after(&self, columns: [&str; 2], places: [&str; 2]) -> String;
 }

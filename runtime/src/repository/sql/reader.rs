@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::clock::{Zone, written};
 use super::dialect::{Arg, Cells, Dialect, Query, Session};
-use super::probe::walk;
 use super::rows::{Kept, Pairs, SqlRow};
 use super::tables::{ID, SUBSCRIPTIONS, Shape, UPDATED_AT, columns};
 use crate::repository::RepositoryError;
@@ -382,33 +381,6 @@ impl Reader {
         held.values_mut().for_each(|pairs| pairs.sort());
         self.metadata = (bytes <= METADATA_MAX).then(|| Arc::new(held));
         Ok(())
-    }
-
-    /// Gives the environments whose rows are dated at or after; none is that of rows without one.
-    pub(crate) async fn environments_since(
-        &mut self,
-        table: Table,
-        from: Option<i64>,
-    ) -> Result<Vec<Option<String>>, RepositoryError> {
-        let common = Arc::clone(&self.common);
-        let mut build = Build::new(&common);
-        let name = common.shape.known(table.name());
-        if let Some(from) = from {
-            let place = build.date(from);
-            build.and(format!(
-                "exists (select 1 from {name} s where s.environment_id = e.id \
-                 and s.updated_at >= {place})"
-            ));
-        }
-        build.and("e.id is not null".into());
-        let query = format!("{} select e.id from e{}", walk(name), build.conditions());
-        let mut found = vec![None];
-        self.each(build.end(query), |cells| {
-            found.push(Some(text_at(cells, 0)?.into_string()));
-            Ok(())
-        })
-        .await?;
-        Ok(found)
     }
 
     /// Reads a page of subscriptions.

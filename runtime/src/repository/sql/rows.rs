@@ -112,10 +112,6 @@ impl Cells for Kept {
         }
     }
 
-    fn count(&self, _: usize) -> Result<Option<i64>, String> {
-        Ok(None)
-    }
-
     fn clock(&self, at: usize) -> Result<Option<i64>, String> {
         match &self.0[at] {
             Cell::Clock(clock) => Ok(Some(*clock)),

@@ -13,6 +13,7 @@ use zonesync_core::id::EntityKeyBuf;
 use zonesync_core::time::WallTime;
 
 use super::Sql;
+use super::probe::Newest;
 use super::reader::{IDS_MAX, Reader, Which};
 use crate::repository::mapping::stream::{Piece, Stream};
 use crate::repository::mapping::{Table, event_types};
@@ -33,6 +34,7 @@ impl Sql {
         reader: &mut Reader,
         stream: &mut Stream,
         source: &Source,
+        newest: &Newest,
     ) -> Result<Option<Reading>, RepositoryError> {
         let now = self.runtime.wall_now();
         let grounded = stream.is_grounded();
@@ -59,6 +61,7 @@ impl Sql {
             self.read_events(reader, stream, &Which::all(), |_| {}).await?;
             stream.touched();
             self.read_events(reader, stream, &window, |piece| due.extend(piece.parents())).await?;
+            stream.only_changed(&due);
         }
         let resold = stream.resold();
         if grounded && !resold.is_empty() {
@@ -75,12 +78,18 @@ impl Sql {
         for table in [Table::Subscriptions, Table::Keys] {
             let kind = if table == Table::Keys { Kind::API_KEY } else { Kind::SUBSCRIPTION };
             let from = from(&[kind]);
-            let mut changed = reader.environments_since(table, from).await?;
-            if !environments.is_empty() {
+            let mut changed: Vec<_> =
+                newest.environments(table, from).into_iter().map(Some).collect();
+            if environments.is_empty() {
+                // An older row may belong to no environment.
+                changed.push(None);
+            } else {
                 changed.retain(|id| id.as_ref().is_some_and(|id| environments.contains(id)));
             }
             for environment in changed {
-                let window = Which::dated(Some(environment), from);
+                // A table without environments is one.
+                let environment = Some(environment).filter(|id| id.as_deref() != Some(""));
+                let window = Which::dated(environment, from);
                 self.read_pages(reader, stream, table, &window).await?;
             }
         }
