@@ -1,13 +1,15 @@
-//! What tests of databases share: clocks, states, the composed zone.
+//! What tests of databases share: clocks, states, recorded rows, the composed zone.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use zonesync::repository::directory::{Directory, DirectoryOptions};
 use zonesync::repository::mapping::{MappingOptions, Tags, same_but_date, same_but_dispatch};
+use zonesync::repository::sql::SqlOptions;
 use zonesync::repository::{ManagementRepository, Read, Reading};
 use zonesync::runtime::{Runtime, Smol, Task};
 use zonesync_core::entity::Kind;
@@ -17,13 +19,13 @@ use zonesync_test_servers::Folder;
 
 /// Real threads, and a calendar that stands still.
 #[derive(Debug)]
-pub struct Fixed {
+pub(crate) struct Fixed {
     smol: Smol,
     now: WallTime,
 }
 
 impl Fixed {
-    pub fn at(millis: i64) -> Arc<dyn Runtime> {
+    pub(crate) fn at(millis: i64) -> Arc<dyn Runtime> {
         let smol = Smol::new(2).expect("threads can be started");
         Arc::new(Self { smol, now: WallTime::from_millis(millis) })
     }
@@ -40,14 +42,14 @@ impl Runtime for Fixed {
 }
 
 /// A state, by key.
-pub type State = BTreeMap<EntityKeyBuf, Arc<[u8]>>;
+pub(crate) type State = BTreeMap<EntityKeyBuf, Arc<[u8]>>;
 
-pub fn state(reading: &Reading) -> State {
+pub(crate) fn state(reading: &Reading) -> State {
     reading.entities.iter().map(|e| (e.key.clone(), e.payload.clone())).collect()
 }
 
 /// Applies a reading as a node does: what is the same but for its date is the same.
-pub fn apply(state: &mut State, reading: &Reading) {
+pub(crate) fn apply(state: &mut State, reading: &Reading) {
     if reading.full {
         let kept = |key: &EntityKeyBuf| reading.entities.iter().any(|e| e.key == *key);
         state.retain(|key, _| kept(key));
@@ -68,7 +70,7 @@ pub fn apply(state: &mut State, reading: &Reading) {
 }
 
 /// Fails with what differs, not with two whole states.
-pub fn assert_same(found: &State, expected: &State) {
+pub(crate) fn assert_same(found: &State, expected: &State) {
     for (key, payload) in expected {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match found.get(key) {
@@ -80,22 +82,35 @@ pub fn assert_same(found: &State, expected: &State) {
     assert!(more.is_empty(), "too many: {more:?}");
 }
 
-pub fn read(repository: &dyn ManagementRepository, request: Read) -> Reading {
+/// The same, but for dates of deployment and forced dispatch: what another process may not know.
+pub(crate) fn assert_alike(found: &State, expected: &State) {
+    let settled = |(key, payload): (&EntityKeyBuf, &Arc<[u8]>)| {
+        let same = found.get(key).filter(|held| match key.as_ref().kind {
+            Kind::API | Kind::API_PRODUCT => same_but_date(held, payload),
+            Kind::SUBSCRIPTION => same_but_dispatch(held, payload),
+            _ => false,
+        });
+        (key.clone(), same.unwrap_or(payload).clone())
+    };
+    assert_same(found, &expected.iter().map(settled).collect());
+}
+
+pub(crate) fn read(repository: &dyn ManagementRepository, request: Read) -> Reading {
     futures_lite::future::block_on(repository.read(request)).expect("the database answers")
 }
 
 /// The composed zone, before and after a change, as a folder of files gives it.
-pub struct Composed {
-    pub now: i64,
-    pub mapping: MappingOptions,
+pub(crate) struct Composed {
+    pub(crate) now: i64,
+    pub(crate) mapping: MappingOptions,
     /// What each of the two reads of a folder gave.
-    pub first: Reading,
-    pub second: Reading,
+    pub(crate) first: Reading,
+    pub(crate) second: Reading,
 }
 
 impl Composed {
     /// Reads it; none where it is not recorded.
-    pub fn load() -> Option<Self> {
+    pub(crate) fn load() -> Option<Self> {
         let source = zonesync_tests::fixtures("gravitee/composed")?;
         let json = |name: &str| -> Value {
             serde_json::from_str(&fs::read_to_string(source.join(name)).unwrap()).unwrap()
@@ -134,6 +149,106 @@ impl Composed {
 }
 
 /// Finds recorded rows; none where there are none.
-pub fn rows(folder: &str) -> Option<PathBuf> {
+pub(crate) fn recorded(folder: &str) -> Option<PathBuf> {
     zonesync_tests::fixtures(&format!("repository/{folder}"))
+}
+
+/// A real database for a test.
+pub(crate) trait Database: Sync {
+    /// Runs SQL that both makes understand; columns come apart by `|`, rows by lines.
+    fn sql(&self, text: &str) -> String;
+
+    /// Opens it as a repository.
+    fn open(&self, options: SqlOptions, runtime: Arc<dyn Runtime>)
+    -> Arc<dyn ManagementRepository>;
+
+    /// Kills the server; starts it again.
+    fn kill(&mut self);
+    fn restart(&mut self);
+
+    /// Says how often tables with many rows were read whole so far.
+    fn scans(&self) -> u64;
+
+    /// Gives its address as the JVM spells it.
+    fn url(&self) -> String;
+
+    /// Writes a text as a value.
+    fn literal(&self, text: &str) -> String {
+        format!("'{}'", text.replace('\'', "''"))
+    }
+
+    /// Takes the rows of a recorded folder in place of what the tables hold.
+    fn load(&self, folder: &Path) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "csv") {
+                let table = path.file_stem().unwrap().to_str().unwrap();
+                self.load_table(table, &fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
+    fn load_table(&self, table: &str, csv: &str) {
+        let mut lines = records(csv).into_iter();
+        let head = lines.next().expect("a header");
+        let head: Vec<_> = head.into_iter().map(|name| self.name(&name.unwrap())).collect();
+        let mut sql = format!("delete from {};\n", self.name(table));
+        for line in lines {
+            let value = |(name, value): (&String, Option<String>)| match value {
+                None => "null".to_owned(),
+                Some(value) if FLAGS.contains(&name.trim_matches(['"', '`'])) => {
+                    (value == "t").to_string()
+                }
+                Some(value) => self.literal(&value),
+            };
+            let values: Vec<_> = head.iter().zip(line).map(value).collect();
+            sql.push_str(&format!(
+                "insert into {} ({}) values ({});\n",
+                self.name(table),
+                head.join(", "),
+                values.join(", ")
+            ));
+        }
+        self.sql(&sql);
+    }
+
+    /// Quotes a name.
+    fn name(&self, name: &str) -> String;
+}
+
+/// The columns that are true or false.
+const FLAGS: [&str; 6] =
+    ["secured", "overriding", "revoked", "paused", "federated", "general_conditions_accepted"];
+
+/// Reads CSV as COPY writes it: nothing between commas is null, quotes make text.
+fn records(csv: &str) -> Vec<Vec<Option<String>>> {
+    let (mut rows, mut row) = (Vec::new(), Vec::new());
+    let (mut field, mut text, mut quoted) = (String::new(), false, false);
+    let mut chars = csv.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => field.push(chars.next().unwrap()),
+            '"' => (quoted, text) = (!quoted, true),
+            c if quoted => field.push(c),
+            ',' | '\n' => {
+                let field = std::mem::take(&mut field);
+                row.push((text || !field.is_empty()).then_some(field));
+                text = false;
+                if c == '\n' {
+                    rows.push(std::mem::take(&mut row));
+                }
+            }
+            c => field.push(c),
+        }
+    }
+    rows
+}
+
+/// Waits until `done`, or fails with what was waited for.
+pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < until, "{what}: not within 30 s");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

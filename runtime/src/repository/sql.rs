@@ -47,6 +47,8 @@ pub struct SqlOptions {
     pub time_zone: String,
     /// How many connections a read of everything may use at a time.
     pub readers: usize,
+    /// How many rows one query asks for; of events, which are larger, a twentieth.
+    pub page: usize,
     /// The longest that a database may be silent in the middle of an answer.
     pub timeout: Duration,
     /// How often to ask whether anything changed.
@@ -63,7 +65,8 @@ impl SqlOptions {
         let (prefix, time_zone) = (String::new(), "UTC".into());
         let (timeout, pause) = (Duration::from_secs(30), Duration::from_secs(5));
         let probe = Duration::from_millis(500);
-        Self { prefix, time_zone, readers: 4, timeout, probe, pause, mapping }
+        let page = reader::ROWS_MAX;
+        Self { prefix, time_zone, readers: 4, page, timeout, probe, pause, mapping }
     }
 }
 
@@ -150,7 +153,8 @@ impl Sql {
                 let prefix = &self.options.prefix;
                 let shape = Shape::ask(&mut *session, &*self.dialect, prefix).await?;
                 let (dialect, zone) = (Arc::clone(&self.dialect), self.zone.clone());
-                let common = Common { dialect, shape, zone };
+                let page = self.options.page.max(1);
+                let common = Common { dialect, shape, zone, page };
                 Arc::clone(self.common.get_or_init(|| Arc::new(common)))
             }
         };

@@ -2,6 +2,7 @@
 //!
 //! A crate of its own that knows nothing of zonesync: so the library's own tests can use it, too.
 
+pub mod mariadb;
 pub mod postgres;
 pub mod redis;
 

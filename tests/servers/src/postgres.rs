@@ -178,7 +178,7 @@ fn launch(binaries: &Path, port: u16, folder: &Path) -> Child {
         "-c",
         "full_page_writes=off",
     ]);
-    server.args(["-c", "synchronous_commit=off", "-c", "shared_buffers=256MB"]);
+    server.args(["-c", "shared_buffers=256MB"]);
     server.args(["-c", "max_wal_size=4GB"]);
     as_account(&mut server, "postgres", folder).expect("the account postgres");
     server.stdout(log.try_clone().expect("cloned")).stderr(log).spawn().expect("postgres runs")

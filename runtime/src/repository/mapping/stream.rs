@@ -264,6 +264,9 @@ impl Stream {
     pub(crate) fn end(&mut self) -> Reading {
         let mut out = std::mem::take(&mut self.out);
         out.settle();
+        // What rests on a row is decided again with it, and told once.
+        out.quarantined.sort_by(|a, b| (&a.key, &a.place).cmp(&(&b.key, &b.place)));
+        out.quarantined.dedup();
         self.ground.forget();
         self.grounded = true;
         if self.full {

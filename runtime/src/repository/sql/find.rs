@@ -7,6 +7,7 @@ use zonesync_core::id::{EntityKey, EntityKeyBuf};
 
 use super::Sql;
 use super::reader::{IDS_MAX, Reader, Which};
+use super::since::take_keys;
 use crate::repository::mapping::Table;
 use crate::repository::mapping::stream::Stream;
 use crate::repository::{Found, RepositoryError};
@@ -53,15 +54,31 @@ impl Sql {
             }
         }
         for ids in of(&|kind| kind == Kind::SUBSCRIPTION).chunks(IDS_MAX) {
-            let (piece, _) = reader.subscriptions(&Which::Ids(ids.to_vec()), None).await?;
-            rows.extend(piece.keys());
-            stream.take(&piece)?;
+            let which = Which::Ids(ids.to_vec());
+            let mut after = None;
+            loop {
+                let (piece, next) = reader.subscriptions(&which, after.as_ref()).await?;
+                rows.extend(piece.keys());
+                stream.take(&piece)?;
+                after = next;
+                if after.is_none() {
+                    break;
+                }
+            }
         }
         let mut opened = BTreeSet::new();
         for ids in of(&|kind| kind == Kind::API_KEY).chunks(IDS_MAX) {
-            let (piece, _) = reader.keys(&Which::Ids(ids.to_vec()), None).await?;
-            opened.extend(piece.openings());
-            super::since::take_keys(reader, stream, &piece).await?;
+            let which = Which::Ids(ids.to_vec());
+            let mut after = None;
+            loop {
+                let (piece, next) = reader.keys(&which, after.as_ref()).await?;
+                opened.extend(piece.openings());
+                take_keys(reader, stream, &piece).await?;
+                after = next;
+                if after.is_none() {
+                    break;
+                }
+            }
         }
         let has_row = |key: EntityKey<'_>| match key.kind {
             Kind::NODE_METADATA => true,

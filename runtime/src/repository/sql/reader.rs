@@ -15,8 +15,10 @@ use crate::repository::RepositoryError;
 use crate::repository::mapping::stream::Piece;
 use crate::repository::mapping::{BadRow, Row, Table};
 
-/// Rows of one page: events carry whole API definitions, the others are small.
-pub(crate) const EVENTS_MAX: usize = 100;
+/// Of how many rows of one page one is an event: those carry whole API definitions.
+const ROWS_PER_EVENT: usize = 20;
+
+/// The usual number of rows of one page.
 pub(crate) const ROWS_MAX: usize = 2_000;
 
 /// The most ids in one query.
@@ -31,6 +33,8 @@ pub(crate) struct Common {
     pub(crate) dialect: Arc<dyn Dialect>,
     pub(crate) shape: Shape,
     pub(crate) zone: Zone,
+    /// How many rows a page has.
+    pub(crate) page: usize,
 }
 
 /// Which rows of a table.
@@ -269,7 +273,8 @@ impl Reader {
         build.and(format!("t.type in ({})", listed.join(", ")));
         let order = filter(&mut build, which, after);
         let select = common.shape.select(&*common.dialect, table, "t");
-        let limit = build.count(EVENTS_MAX);
+        let page = (common.page / ROWS_PER_EVENT).max(1);
+        let limit = build.count(page);
         let query = format!(
             "select {select} from {} t{} order by {order} limit {limit}",
             common.shape.known("events_latest"),
@@ -286,7 +291,7 @@ impl Reader {
         })
         .await?;
         let ids: Vec<String> = kept.iter().map(|(id, _)| id.to_string()).collect();
-        let more = kept.len() == EVENTS_MAX;
+        let more = kept.len() == page;
         let mut properties = self
             .pairs("events_latest_properties", ["event_id", "property_key", "property_value"], &ids)
             .await?;
@@ -398,14 +403,14 @@ impl Reader {
         }
         let order = filter(&mut build, which, after);
         let select = common.shape.select(&*common.dialect, table, "t");
-        let limit = build.count(ROWS_MAX);
+        let limit = build.count(common.page);
         let query = format!(
             "select {select} from {} t{} order by {order} limit {limit}",
             common.shape.known("subscriptions"),
             build.conditions()
         );
         let held = self.metadata.clone();
-        let mut rows = Vec::with_capacity(ROWS_MAX);
+        let mut rows = Vec::with_capacity(common.page.min(ROWS_MAX));
         let mut last = Cursor::default();
         self.each(build.end(query), |cells| {
             note(&mut last, cells)?;
@@ -421,7 +426,7 @@ impl Reader {
             Ok(())
         })
         .await?;
-        let more = rows.len() == ROWS_MAX;
+        let more = rows.len() == common.page;
         if held.is_none() && !rows.is_empty() {
             let ids: Vec<String> =
                 rows.iter().filter_map(|row| Some(row.as_ref().ok()?.id.to_string())).collect();
@@ -460,7 +465,7 @@ impl Reader {
             which => filter(&mut build, which, after),
         };
         let inner = common.shape.select(&*common.dialect, table, "t");
-        let limit = build.count(ROWS_MAX);
+        let limit = build.count(common.page);
         let named: Vec<_> = (0..columns(table).len()).map(|n| format!("c{n}")).collect();
         let inner: Vec<_> = inner
             .split(", ")
@@ -478,7 +483,7 @@ impl Reader {
             build.conditions()
         );
         let place = columns(table).len();
-        let mut rows: Vec<Result<Row, BadRow>> = Vec::with_capacity(ROWS_MAX);
+        let mut rows: Vec<Result<Row, BadRow>> = Vec::with_capacity(common.page.min(ROWS_MAX));
         let mut opened: Vec<Box<str>> = Vec::new();
         let mut last = Cursor::default();
         self.each(build.end(query), |cells| {
@@ -501,7 +506,7 @@ impl Reader {
         })
         .await?;
         close(rows.last_mut(), &mut opened);
-        let more = rows.len() == ROWS_MAX;
+        let more = rows.len() == common.page;
         let (mut piece, source) = (Piece::default(), Arc::<str>::from(table.name()));
         rows.into_iter().for_each(|row| piece.put(row, &source));
         Ok((piece, more.then_some(last)))

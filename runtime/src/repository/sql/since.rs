@@ -196,9 +196,16 @@ pub(super) async fn take_keys(
         keys.subscriptions_of_keys().filter(|id| !stream.knows_subscription(id)).collect();
     let unknown: Vec<String> = unknown.into_iter().map(String::from).collect();
     for ids in unknown.chunks(IDS_MAX) {
-        // No more than one page: there are fewer ids than a page has rows.
-        let (piece, _) = reader.subscriptions(&Which::Ids(ids.to_vec()), None).await?;
-        stream.take(&piece)?;
+        let which = Which::Ids(ids.to_vec());
+        let mut after = None;
+        loop {
+            let (piece, next) = reader.subscriptions(&which, after.as_ref()).await?;
+            stream.take(&piece)?;
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
     }
     stream.take(keys)
 }
