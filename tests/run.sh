@@ -38,22 +38,29 @@ skip() {
     return 77
 }
 
-# Installs what is missing of the C tools, where that can be done without asking.
+# Installs packages, without starting the services that some of them bring.
+install() {
+    local root=()
+    [ "$(id -u)" -eq 0 ] || root=(sudo -n)
+    command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null || return 1
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 sh -c \
+        "apt-get update -qq && apt-get install -y -qq $*"
+}
+
+# Installs what is missing of the C tools and of the databases, where that can be done without asking.
 part_tools() {
-    local missing=() tool root=()
+    local missing=() servers=() tool
     for tool in gcc g++ make nm readelf; do
         command -v "$tool" >/dev/null || missing+=("$tool")
     done
     if [ ${#missing[@]} -gt 0 ]; then
         echo "missing: ${missing[*]}"
-        [ "$(id -u)" -eq 0 ] || root=(sudo -n)
-        if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
-            "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
-                'apt-get update -qq && apt-get install -y -qq gcc g++ make binutils' || return 1
-        else
-            echo "install gcc, g++, make and binutils"
-            return 1
-        fi
+        install gcc g++ make binutils || { echo "install gcc, g++, make and binutils"; return 1; }
+    fi
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || servers+=(postgresql)
+    command -v mariadbd >/dev/null && command -v mariadb >/dev/null || servers+=(mariadb-server mariadb-client)
+    if [ ${#servers[@]} -gt 0 ] && ! install "${servers[@]}"; then
+        echo "skipped: tests on databases: no ${servers[*]}"
     fi
     if ! command -v cargo >/dev/null; then
         echo "there is no cargo: install Rust 1.95 or newer from https://rustup.rs"

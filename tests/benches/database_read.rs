@@ -117,12 +117,13 @@ fn cursor(connect: &PgConnectOptions) -> (Duration, usize) {
         let begun = Instant::now();
         let (mut rows, mut bytes) = (0, 0);
         connection.execute("begin read only").await.expect("begun");
-        for query in [SUBSCRIPTIONS, KEYS] {
-            let declare = format!("declare c no scroll cursor for {query}");
+        for (query, name) in [(SUBSCRIPTIONS, "s"), (KEYS, "k")] {
+            let declare = format!("declare {name} no scroll cursor for {query}");
             connection.execute(sqlx::query(AssertSqlSafe(declare))).await.expect("declared");
             loop {
                 let before = rows;
-                let mut page = sqlx::query("fetch 2000 from c").fetch(&mut connection);
+                let mut page = sqlx::query(AssertSqlSafe(format!("fetch 2000 from {name}")))
+                    .fetch(&mut connection);
                 while let Some(row) = page.next().await {
                     let row = row.expect("a row");
                     for at in 0..row.len() {
@@ -139,7 +140,6 @@ fn cursor(connect: &PgConnectOptions) -> (Duration, usize) {
                     break;
                 }
             }
-            connection.execute("close c").await.expect("closed");
         }
         assert!(bytes > rows);
         (begun.elapsed(), rows)

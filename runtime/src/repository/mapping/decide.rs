@@ -11,7 +11,7 @@ use zonesync_core::id::{EntityKey, EntityKeyBuf};
 use zonesync_core::time::WallTime;
 
 use super::api::{self, Plans};
-use super::ground::{Fate, Ground, Serves};
+use super::ground::{Fate, Ground, Members, Serves};
 use super::rows::{Body, Event, Key, Payload, Subscription};
 use super::scope::Scope;
 use super::{BadRow, MappingOptions, Origin, Rows, Slot, Table, payload};
@@ -205,7 +205,8 @@ impl<'a> Pass<'a> {
             if !here || product.plans.served.is_empty() {
                 self.ground.products.put(&event.entity, None);
             } else {
-                let members = (product.apis.clone(), product.environment.clone());
+                let (apis, environment) = (product.apis.clone(), product.environment.clone());
+                let members = Members { apis, environment };
                 self.ground.products.put(&event.entity, Some(members));
             }
             self.out.emit(key, product.json, id, &slot.origin);

@@ -71,19 +71,33 @@ impl Ground {
     }
 }
 
+/// What a product contains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Members {
+    pub(super) apis: Box<[Box<str>]>,
+    pub(super) environment: Option<Box<str>>,
+}
+
+/// An API that some product contains.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Sold {
+    api: Box<str>,
+    environment: Option<Box<str>>,
+}
+
 /// Which APIs served products contain.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Products {
-    members: BTreeMap<Box<str>, (Box<[Box<str>]>, Option<Box<str>>)>,
+    members: BTreeMap<Box<str>, Members>,
     /// APIs of products that changed, before and after.
     resold: BTreeSet<Box<str>>,
     /// The same as `members` by API and environment; empty until it is asked for.
-    sold: Option<BTreeSet<(Box<str>, Option<Box<str>>)>>,
+    sold: Option<BTreeSet<Sold>>,
 }
 
 impl Products {
     /// Notes what a product contains; none if it is served no longer.
-    pub(super) fn put(&mut self, id: &str, members: Option<(Box<[Box<str>]>, Option<Box<str>>)>) {
+    pub(super) fn put(&mut self, id: &str, members: Option<Members>) {
         if self.members.get(id) == members.as_ref() {
             return;
         }
@@ -92,7 +106,7 @@ impl Products {
             None => self.members.remove(id),
         };
         let changed = [before, members].into_iter().flatten();
-        self.resold.extend(changed.flat_map(|(apis, _)| apis.into_vec()));
+        self.resold.extend(changed.flat_map(|members| members.apis.into_vec()));
         self.sold = None;
     }
 
@@ -104,13 +118,15 @@ impl Products {
     /// Says whether some product of this environment contains the API.
     pub(super) fn contain(&mut self, api: &str, environment: Option<&str>) -> bool {
         let sold = self.sold.get_or_insert_with(|| {
+            let sold = |api: &Box<str>, environment: &Option<Box<str>>| Sold {
+                api: api.clone(),
+                environment: environment.clone(),
+            };
             let all = self.members.values();
-            all.flat_map(|(apis, environment)| {
-                apis.iter().map(move |api| (api.clone(), environment.clone()))
-            })
-            .collect()
+            all.flat_map(|of| of.apis.iter().map(move |api| sold(api, &of.environment))).collect()
         });
-        !sold.is_empty() && sold.contains(&(api.into(), environment.map(Into::into)))
+        let environment = environment.map(Into::into);
+        !sold.is_empty() && sold.contains(&Sold { api: api.into(), environment })
     }
 }
 
@@ -291,7 +307,8 @@ mod tests {
     fn a_product_that_changes_changes_what_is_sold() {
         let mut products = Products::default();
         assert!(!products.contain("a", None));
-        products.put("p", Some((["a".into()].into(), Some("e".into()))));
+        products
+            .put("p", Some(Members { apis: ["a".into()].into(), environment: Some("e".into()) }));
         assert!(products.contain("a", Some("e")) && !products.contain("a", None));
         products.put("p", None);
         assert!(!products.contain("a", Some("e")));

@@ -203,7 +203,7 @@ pub(super) fn api_key(id: &str, row: &Key, subscription: &str, serves: Serves<'_
     writer.text("id", id);
     writer.text("key", &row.key);
     writer.text("api", serves.scope);
-    writer.text("plan", &serves.plan);
+    writer.text("plan", serves.plan);
     writer.text("subscription", subscription);
     writer.text_if("application", row.application.as_deref());
     writer.date_if("expireAt", row.expire_at);
