@@ -16,6 +16,7 @@ mod ground;
 pub(crate) mod json;
 pub(crate) mod members;
 mod memory;
+mod order;
 mod payload;
 mod rows;
 mod scope;

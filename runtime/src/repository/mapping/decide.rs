@@ -14,7 +14,7 @@ use super::api::{self, Plans};
 use super::ground::{Fate, Ground, Members, Serves};
 use super::rows::{Body, Event, Key, Payload, Subscription};
 use super::scope::Scope;
-use super::{BadRow, MappingOptions, Origin, Rows, Slot, Table, payload};
+use super::{BadRow, MappingOptions, Origin, Rows, Slot, Table, order, payload};
 use crate::entity::Entity;
 use crate::repository::Quarantined;
 
@@ -85,7 +85,7 @@ pub(super) fn decide_piece(
 impl Decisions {
     /// Puts things in order, once all rows are decided.
     pub(super) fn settle(&mut self) {
-        self.entities.sort_by(|a, b| a.key.cmp(&b.key));
+        order::sort(&mut self.entities);
         // Two rows about one item: the first in the order of ids counts, as good as any rule.
         self.entities.dedup_by(|second, first| second.key == first.key);
         for entity in &self.entities {

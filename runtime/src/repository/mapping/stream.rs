@@ -262,12 +262,13 @@ impl Stream {
 
     /// Ends the read and gives what it gave.
     pub(crate) fn end(&mut self) -> Reading {
+        // Only the children of this read rested on it; and the sorting needs room.
+        self.ground.forget();
         let mut out = std::mem::take(&mut self.out);
         out.settle();
         // What rests on a row is decided again with it, and told once.
         out.quarantined.sort_by(|a, b| (&a.key, &a.place).cmp(&(&b.key, &b.place)));
         out.quarantined.dedup();
-        self.ground.forget();
         self.grounded = true;
         if self.full {
             self.marks = Source::default();

@@ -7,7 +7,7 @@ use super::super::dialect::Cells;
 use super::super::rows::{Pairs, SqlRow};
 use super::super::tables::{ID, SUBSCRIPTIONS, UPDATED_AT, columns};
 use super::select::{Build, Cursor, Which, filter, filter_after};
-use super::{ROWS_MAX, Reader, text_at, unclear};
+use super::{IDS_MAX, ROWS_MAX, Reader, text_at, unclear};
 use crate::repository::RepositoryError;
 use crate::repository::mapping::stream::Piece;
 use crate::repository::mapping::{BadRow, Row, Table};
@@ -107,73 +107,97 @@ impl Reader {
     ) -> Result<(Piece, Option<Cursor>), RepositoryError> {
         let common = Arc::clone(&self.common);
         let table = Table::Keys;
-        let (keys, opens) = (common.shape.known("keys"), common.shape.known("key_subscriptions"));
         let mut build = Build::new(&common);
-        if matches!(which, Which::Range { .. }) {
+        let is_range = matches!(which, Which::Range { .. });
+        if is_range {
             build.and("t.revoked = false".into());
         }
         let order = match which {
             Which::Subscriptions(ids) => {
+                let opens = common.shape.known("key_subscriptions");
                 let any = build.any("o.subscription_id", ids);
                 build.and(format!("t.id in (select o.key_id from {opens} o where {any})"));
                 filter_after(&mut build, after)
             }
             which => filter(&mut build, which, after),
         };
-        let inner = common.shape.select(&*common.dialect, table, "t");
+        let select = common.shape.select(&*common.dialect, table, "t");
         let limit = build.count(common.page);
-        let named: Vec<_> = (0..columns(table).len()).map(|n| format!("c{n}")).collect();
-        let inner: Vec<_> = inner
-            .split(", ")
-            .zip(&named)
-            .map(|(column, name)| format!("{column} as {name}"))
-            .collect();
-        let outer: Vec<_> = named.iter().map(|name| format!("k.{name}")).collect();
-        let sort = if order.contains("updated_at") { "k.c1, k.c0" } else { "k.c0" };
         let query = format!(
-            "select {}, o.subscription_id from \
-             (select {} from {keys} t{} order by {order} limit {limit}) k \
-             left join {opens} o on o.key_id = k.c0 order by {sort}",
-            outer.join(", "),
-            inner.join(", "),
+            "select {select} from {} t{} order by {order} limit {limit}",
+            common.shape.known("keys"),
             build.conditions()
         );
-        let place = columns(table).len();
         let mut rows: Vec<Result<Row, BadRow>> = Vec::with_capacity(common.page.min(ROWS_MAX));
-        let mut opened: Vec<Box<str>> = Vec::new();
-        let mut last = Cursor::default();
+        let (mut first, mut last) = (String::new(), Cursor::default());
         self.each(build.end(query), |cells| {
-            let id = cells.text(ID).map_err(unclear)?.unwrap_or_default();
-            // A key that opens several subscriptions comes once for each.
-            if rows.is_empty() || id != last.id {
-                close(rows.last_mut(), &mut opened);
-                note(&mut last, cells)?;
-                let row = SqlRow {
-                    columns: columns(table),
-                    cells,
-                    zone: &common.zone,
-                    list: ("", &[]),
-                    pairs: &[],
-                };
-                rows.push(Row::from_members(table, &row));
+            note(&mut last, cells)?;
+            if rows.is_empty() {
+                first.clone_from(&last.id);
             }
-            opened.extend(cells.text(place).map_err(unclear)?.map(Box::from));
+            let row = SqlRow {
+                columns: columns(table),
+                cells,
+                zone: &common.zone,
+                list: ("", &[]),
+                pairs: &[],
+            };
+            rows.push(Row::from_members(table, &row));
             Ok(())
         })
         .await?;
-        close(rows.last_mut(), &mut opened);
         let more = rows.len() == common.page;
+        let mut opened = match rows.is_empty() {
+            true => HashMap::new(),
+            // Rows in the order of their ids have their subscriptions side by side in an index.
+            false if is_range => self.opened(&rows, Some([&first, &last.id])).await?,
+            false => self.opened(&rows, None).await?,
+        };
+        for row in rows.iter_mut().flatten() {
+            let mut opened = opened.remove(&row.id).unwrap_or_default();
+            opened.sort();
+            row.set_subscriptions(opened.into());
+        }
         let (mut piece, source) = (Piece::default(), Arc::<str>::from(table.name()));
         rows.into_iter().for_each(|row| piece.put(row, &source));
         Ok((piece, more.then_some(last)))
     }
-}
 
-fn close(row: Option<&mut Result<Row, BadRow>>, opened: &mut Vec<Box<str>>) {
-    opened.sort();
-    let opened = std::mem::take(opened);
-    if let Some(Ok(row)) = row {
-        row.set_subscriptions(opened.into());
+    /// Reads which subscriptions these keys open: those from one id to another, or one by one.
+    async fn opened(
+        &mut self,
+        rows: &[Result<Row, BadRow>],
+        bounds: Option<[&str; 2]>,
+    ) -> Result<HashMap<Box<str>, Vec<Box<str>>>, RepositoryError> {
+        let common = Arc::clone(&self.common);
+        let name = common.shape.known("key_subscriptions");
+        let ids: Vec<&Box<str>> = rows.iter().flatten().map(|row| &row.id).collect();
+        let mut opened: HashMap<Box<str>, Vec<Box<str>>> =
+            ids.iter().map(|id| ((*id).clone(), Vec::new())).collect();
+        let chunks = if bounds.is_some() { ids.len().max(1) } else { IDS_MAX };
+        for ids in ids.chunks(chunks) {
+            let mut build = Build::new(&common);
+            if let Some([first, last]) = bounds {
+                let (first, last) = (build.text(first), build.text(last));
+                build.and(format!("o.key_id >= {first} and o.key_id <= {last}"));
+            } else {
+                let ids: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
+                let any = build.any("o.key_id", &ids);
+                build.and(any);
+            }
+            let query =
+                format!("select o.key_id, o.subscription_id from {name} o{}", build.conditions());
+            self.each(build.end(query), |cells| {
+                // Between two keys that are read may lie others that are not.
+                let id = cells.text(0).map_err(unclear)?.unwrap_or_default();
+                if let Some(opened) = opened.get_mut(id) {
+                    opened.push(text_at(cells, 1)?);
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(opened)
     }
 }
 
