@@ -3,12 +3,14 @@
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test bench sim soak
+.PHONY: help build demo test bench sim faults soak fuzz
 
-# A figure has the name of its bench. The simulator, which deliberate bugs can be planted in, is built
-# apart from all others.
-benches = $(shell sed -n '/^\[\[bench\]\]/,/^name/s/^name = "\(.*\)"/\1/p' $(1))
-wanted = $(filter $(or $(subst -,_,$(FIGURE)),%),$(filter-out soak,$(call benches,$(1))))
+# A bench prints the figure of its name, and may print others that begin with it: `lookup` prints
+# `lookup-half`. The simulator, which deliberate bugs can be planted in, is built apart from all others.
+benches = $(filter-out soak,$(shell sed -n '/^\[\[bench\]\]/,/^name/s/^name = "\(.*\)"/\1/p' $(1)))
+figure = $(subst -,_,$(FIGURE))
+named = $(or $(filter $(figure),$(1)),$(foreach bench,$(1),$(if $(filter $(bench)_%,$(figure)),$(bench))))
+wanted = $(if $(FIGURE),$(call named,$(call benches,$(1))),$(call benches,$(1)))
 FIGURES = $(call wanted,tests/Cargo.toml)
 SIM_FIGURES = $(call wanted,tests/sim/Cargo.toml)
 
@@ -34,6 +36,14 @@ sim: ## Simulate a zone: 1,000 seeds, or SEED=n, SEEDS=a..b, FOR=seconds, BUG=, 
 	@cargo run --release --locked --quiet --package zonesync-sim -- $(if $(SEED),--seed $(SEED)) \
 	    $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOR),--for $(FOR)) $(if $(BUG),--bug $(BUG)) \
 	    $(if $(SCENARIO),--scenario $(SCENARIO))
+
+fuzz: ## Feed bad bytes to everything that reads bytes, FOR=60 seconds each; TARGETS="image rows".
+	@FOR=$(or $(FOR),60) tests/fuzz/run.sh $(TARGETS)
+
+faults: ## Zones of processes through faults on real Redis: all, or FAULT=name, TIMES=n.
+	@cargo build --release --locked --quiet --package zonesync --bin zonesync
+	@ZONESYNC_BIN=$(TARGET)/release/zonesync cargo run --release --locked --quiet \
+	    --package zonesync-tests --bin faults
 
 # Nodes and their threads come and go here. With few arenas the RSS tells what is held, and not how
 # many arenas the allocator has opened for threads that are gone.

@@ -13,7 +13,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 export CARGO_TERM_COLOR=never
-PARTS=(tools format lint docs test sim demo bench miri)
+PARTS=(tools format lint docs test sim demo bench fuzz miri)
 # The longest that a part may take, in seconds: a hang is a failure, too.
 PART_MAX=1500
 MIRI_MAX=${MIRI_MAX:-600}
@@ -38,35 +38,71 @@ skip() {
     return 77
 }
 
-# Installs packages, without starting the services that some of them bring.
-install() {
-    local root=()
-    [ "$(id -u)" -eq 0 ] || root=(sudo -n)
-    command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null || return 1
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 sh -c \
-        "apt-get update -qq && apt-get install -y -qq $*"
-}
-
-# Installs what is missing of the C tools and of the databases, where that can be done without asking.
+# Installs what is missing of the C tools and servers, where that can be done without asking.
 part_tools() {
-    local missing=() servers=() tool
+    install_servers
+    local missing=() tool root=()
     for tool in gcc g++ make nm readelf; do
         command -v "$tool" >/dev/null || missing+=("$tool")
     done
     if [ ${#missing[@]} -gt 0 ]; then
         echo "missing: ${missing[*]}"
-        install gcc g++ make binutils || { echo "install gcc, g++, make and binutils"; return 1; }
+        [ "$(id -u)" -eq 0 ] || root=(sudo -n)
+        if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
+            "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
+                'apt-get update -qq && apt-get install -y -qq gcc g++ make binutils' || return 1
+        else
+            echo "install gcc, g++, make and binutils"
+            return 1
+        fi
     fi
-    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || servers+=(postgresql)
-    command -v mariadbd >/dev/null && command -v mariadb >/dev/null || servers+=(mariadb-server mariadb-client)
-    if [ ${#servers[@]} -gt 0 ] && ! install "${servers[@]}"; then
-        echo "skipped: tests on databases: no ${servers[*]}"
+    # Tests of TLS make their stores with these, and skip with a message where they are missing.
+    local packages=()
+    command -v openssl >/dev/null || packages+=(openssl)
+    command -v keytool >/dev/null || packages+=(openjdk-17-jdk-headless)
+    if [ ${#packages[@]} -gt 0 ]; then
+        [ "$(id -u)" -eq 0 ] || root=(sudo -n)
+        if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
+            "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
+                "apt-get update -qq && apt-get install -y -qq ${packages[*]}" ||
+                echo "not installed: ${packages[*]}"
+        else
+            echo "missing, so that some tests skip: ${packages[*]}"
+        fi
     fi
     if ! command -v cargo >/dev/null; then
         echo "there is no cargo: install Rust 1.95 or newer from https://rustup.rs"
         return 1
     fi
     cargo --version && gcc --version | head -1
+}
+
+# Without these, tests of Redis and of databases end early, and say so.
+install_servers() {
+    local missing=() program root=()
+    for program in redis-server redis-sentinel openssl mariadbd mariadb; do
+        command -v "$program" >/dev/null || missing+=("$program")
+    done
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    [ "$(id -u)" -eq 0 ] || root=(sudo -n)
+    if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
+        # The packages start servers of their own: told not to while they are installed, stopped if
+        # they did all the same. A policy that is there already stays.
+        local policy=/usr/sbin/policy-rc.d ours=
+        if [ ! -e "$policy" ]; then
+            ours=1
+            printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+            "${root[@]}" chmod 755 "$policy"
+        fi
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
+            'apt-get update -qq && apt-get install -y -qq redis-server redis-sentinel openssl \
+                postgresql mariadb-server mariadb-client' ||
+            echo "skipped: tests of Redis or databases: ${missing[*]} cannot be installed"
+        [ -z "$ours" ] || "${root[@]}" rm -f "$policy"
+    else
+        echo "skipped: tests of Redis or databases: install ${missing[*]}"
+    fi
 }
 
 part_format() {
@@ -106,6 +142,11 @@ part_demo() {
 
 part_bench() {
     bounded "$PART_MAX" make --no-print-directory bench SIZE=small
+}
+
+# Bad bytes for everything that reads bytes, a few seconds each.
+part_fuzz() {
+    FOR=5 bounded "$PART_MAX" tests/fuzz/run.sh
 }
 
 # The one file of the state with unsafe code, in an interpreter that sees undefined behaviour.

@@ -45,6 +45,10 @@ bugs! {
     ///
     /// 1: renewals get no answer, another node takes the free lease, and both act.
     ActsPastLease = "acts-past-lease";
+    /// The holder goes on asking for a lease that is over by its own clock, in place of giving it up.
+    ///
+    /// 1: the primary is cut off from the store, and acts until somebody tells it that it may not.
+    RenewsAfterExpiry = "renews-after-expiry";
     /// The rules go by the calendar in place of the monotonic clock.
     ///
     /// 1, 5: a node's calendar jumps back; it holds on to a lease that is over, or sleeps.
@@ -128,6 +132,10 @@ bugs! {
     ///
     /// 3, 5: no fault needed; a follower in sync holds another state than the primary.
     BatchCutShort = "batch-cut-short";
+    /// Digests are not compared: neither with an entry's when it is applied, nor with the head's.
+    ///
+    /// 3: an entry lacks a change on its way, though its checksum fits; a follower takes it.
+    DigestNotCompared = "digest-not-compared";
     /// A term is told by its epoch alone, so another branch of that epoch covers one's own.
     ///
     /// 3, 6: two masters, or an old copy, give one epoch twice; nodes change branch, claiming nothing.
@@ -142,7 +150,7 @@ bugs! {
     MissingTermCovered = "missing-term-covered";
     /// A node reads on at a store whose term is below what it has seen.
     ///
-    /// 1: a node knows of a reign that it has not followed yet; the store goes back before that.
+    /// 1: a node hears of a reign that has not begun, and is then led to a master without it.
     EpochGoesBack = "epoch-goes-back";
     /// A node whose position is claimed raises again, and each raise fences.
     ///
@@ -166,7 +174,7 @@ bugs! {
     GhostKept = "ghost-kept";
     /// A loaded state is installed whatever the head that it was read with says.
     ///
-    /// 3, 6: the store goes back, or another master answers, while a node heals.
+    /// 3, 6: a node loads since its claim was settled, and the store loses that settlement meanwhile.
     LogAndHeadFromTwoMasters = "log-and-head-from-two-masters";
     /// An open claim counts as settled.
     ///
@@ -177,12 +185,32 @@ bugs! {
     /// 5: the store loses something; the nodes that hold it raise and wait for ever.
     ClaimNotKept = "claim-not-kept";
 
+    // --- formats ---
+
+    /// A primary writes its own newest format, whatever others read.
+    ///
+    /// 10: nodes of two versions; one of the newer leads.
+    WritesOwnNewest = "writes-own-newest";
+    /// A primary never goes back to an older format.
+    ///
+    /// 5, 10: a node of the version before joins a zone in the newer format; it never follows.
+    FormatNeverFalls = "format-never-falls";
+    /// A node that cannot read the format stands.
+    ///
+    /// 10: the zone is in the newer format; the primary goes, and one of the version before leads.
+    StandsUnreadable = "stands-unreadable";
+
     // --- the image ---
 
     /// The journal of an image is not read, only its snapshot.
     ///
     /// 6: a node restarts; a key that was revoked after the snapshot is found again.
     JournalNotReplayed = "journal-not-replayed";
+    /// A state from an image counts as the zone's although no head has confirmed it.
+    ///
+    /// 4: a node starts from its image beside a store that does not answer; nothing says that what
+    /// it serves may be old.
+    ImageTakenForTheZones = "image-taken-for-the-zones";
     /// An image says that a batch is safe before the disk does.
     ///
     /// 6: a machine dies while its disk writes; the batch is gone after the restart.
@@ -202,6 +230,10 @@ bugs! {
     ///
     /// 7: all nodes are started anew, and the repository answers in part.
     ColdFoundsTruth = "cold-founds-truth";
+    /// A first load does not wait for what live nodes report.
+    ///
+    /// 7: the store restarts empty, a cold node finds it first, and the repository answers in part.
+    FirstLoadAtOnce = "first-load-at-once";
     /// A first load is not measured by what live nodes hold.
     ///
     /// 7: the store restarts empty, a cold node leads, and the repository answers in part.
@@ -220,7 +252,8 @@ bugs! {
     IncompleteReadSettles = "incomplete-read-settles";
     /// A read that missed rows moves `source` past them.
     ///
-    /// 5: the repository answers in part, then the primary dies; its successor reads on too late.
+    /// 5: the repository answers in part for longer than the slack of a read, then the primary dies;
+    /// its successor reads on too late.
     IncompleteReadMovesSource = "incomplete-read-moves-source";
     /// `source` moves with the first batch of several; each batch has one change.
     ///
@@ -228,7 +261,8 @@ bugs! {
     SourceAheadOfData = "source-ahead-of-data";
     /// A node forgets that it read what it could not publish.
     ///
-    /// 5: a reign ends between a read and its last batch, and the same node leads again.
+    /// 5: nobody leads for longer than the slack of a read; the reign that reads what happened ends
+    /// before its last batch, and the same node leads again.
     UnpublishedReadLost = "unpublished-read-lost";
     /// What was pending when a reign ended is published in the node's next one.
     ///

@@ -67,6 +67,14 @@ impl Digest {
         sums.sum = sums.sum.wrapping_add(version.0);
     }
 
+    /// Takes in all entities of another state, none of which it has.
+    pub fn add_all(&mut self, other: &Self) {
+        for (sums, more) in self.kinds.iter_mut().zip(&other.kinds) {
+            sums.count += more.count;
+            sums.sum = sums.sum.wrapping_add(more.sum);
+        }
+    }
+
     /// Takes out an entity that was added before.
     pub fn remove(&mut self, kind: Kind, version: Version) {
         let sums = &mut self.kinds[usize::from(kind.code())];

@@ -85,7 +85,7 @@ pub struct Report {
     pub count: u64,
     /// Whether it may become primary: it is a candidate, its host agrees, it reads the format.
     pub can_stand: bool,
-    /// The newest format it reads.
+    /// The newest format it reads. What the primary writes is no newer.
     pub format: u16,
     /// What it reads the repository with.
     pub filter: Filter,

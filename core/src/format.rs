@@ -11,7 +11,9 @@
 //!
 //! Records grow without breaking older readers: a reader skips fields whose tags it does not know,
 //! and whatever follows the parts that it knows inside a field, a change or an entity. What an
-//! older reader must not skip needs a higher format number, which it refuses.
+//! older reader must not skip needs a higher format number, which it refuses. [`FormatRange`] says
+//! which formats there are. A writer is told which one to use: in a zone of several versions that is
+//! one which all of them read.
 //!
 //! Decoding never panics, never reads past the end, and never trusts a length before it has seen
 //! the bytes. Records are plain; whoever stores them may compress and encrypt them whole.
@@ -21,6 +23,7 @@ pub mod bytes;
 pub mod chunk;
 pub mod head;
 mod items;
+mod range;
 mod record;
 #[cfg(test)]
 mod testing;
@@ -31,6 +34,4 @@ pub use head::{Filter, Head, Snapshot, Source};
 pub use items::EncodeError;
 #[cfg(feature = "alloc")]
 pub use items::Pushed;
-
-/// The newest format that this version reads and writes.
-pub const FORMAT: u16 = 1;
+pub use range::{FORMAT, FormatRange};

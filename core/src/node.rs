@@ -11,9 +11,11 @@
 //!
 //! - [`follow`](self) of a secondary: read, apply, load, raise.
 //! - `image`: what a node held before it was started again.
+//! - `formats`: nodes of several versions in one zone.
 //! - reign of a primary: take over, open, read the repository, publish, snapshot, settle.
 
 mod follow;
+mod formats;
 mod image;
 mod reign;
 mod report;
@@ -27,7 +29,7 @@ use heapless::Deque;
 use crate::bugs::{self, Bug};
 use crate::digest::Digest;
 use crate::election::{self, Answer, Elector, Lease, Report, Role, Seen};
-use crate::format::{BatchMeta, FORMAT, Filter, Head, Snapshot, Source};
+use crate::format::{BatchMeta, Filter, FormatRange, Head, Snapshot, Source};
 use crate::history::{CLAIMS_MAX, TermList};
 use crate::id::{Epoch, NodeId, Position, Term};
 use crate::time::{Duration, Instant};
@@ -50,6 +52,8 @@ pub struct Config {
     pub full_read: Duration,
     /// What it reads the repository with.
     pub filter: Filter,
+    /// The formats that it reads and writes.
+    pub formats: FormatRange,
     /// A log of fewer bytes than this needs no new snapshot.
     pub log_min: u64,
     /// Whether a state that may not be the zone's makes the node ready, marked stale: an image, or a
@@ -119,6 +123,8 @@ pub enum Step {
         term: Term,
         /// The entry.
         meta: BatchMeta,
+        /// The format to write it in.
+        format: u16,
     },
     /// Read the repository; make the difference to `base` pending, guarded. Answer:
     /// [`Node::handle_repository`].
@@ -144,6 +150,8 @@ pub enum Step {
         previous: Position,
         /// Which state it builds on.
         base: Base,
+        /// The format to write it in.
+        format: u16,
         /// With the last batch: the list to put into the head.
         list: Option<TermList>,
         /// With the last batch: the claims that are settled.
@@ -159,6 +167,8 @@ pub enum Step {
         from: Option<Position>,
         /// For a first load, write what is pending and make it the own state once that stands.
         pending: bool,
+        /// The format to write it in, which is the head's from then on.
+        format: u16,
         /// The list to put into the head.
         list: Option<TermList>,
         /// The claims that are settled.
@@ -247,8 +257,11 @@ pub struct Node {
     failures: u32,
     loads: u32,
     report: report::Health,
+    formats: formats::Formats,
     live: Option<Report>,
     raise_for: Option<Position>,
+    /// A first load was left to another node before.
+    left_first_load: bool,
     /// The position raised for last, until something else was done: a store that has no room for
     /// it must not be asked again at once.
     raised: Option<Position>,
@@ -270,6 +283,7 @@ impl Node {
     /// Makes a node that holds nothing and looks around at once.
     pub fn new(config: Config, now: Instant) -> Self {
         let elector = Elector::new(config.election, now);
+        let formats = formats::Formats::new(config.formats, config.election.ttl);
         let mut node = Self {
             config,
             elector,
@@ -284,8 +298,10 @@ impl Node {
             failures: 0,
             loads: 0,
             report: report::Health::new(now),
+            formats,
             live: None,
             raise_for: None,
+            left_first_load: false,
             raised: None,
             unpublished: false,
             woken: false,
@@ -333,7 +349,7 @@ impl Node {
             fingerprint: held.map(|h| h.digest.fingerprint()).unwrap_or_default(),
             count: held.map_or(0, |h| h.digest.count()),
             can_stand: self.elector.can_stand(),
-            format: FORMAT,
+            format: self.config.formats.newest,
             filter: self.config.filter,
             reading: match (&self.step, self.busy) {
                 (Some(Step::Load { snapshot }), true) => Some(snapshot.position),
@@ -345,7 +361,9 @@ impl Node {
     /// Gives what to wait beside: the store is worth reading when its head is another, and worth a
     /// look when another lease stands. None while an answer is under way, or the node is primary.
     pub fn watching(&self) -> Option<Seen> {
-        if self.busy || self.step.is_some() || self.reign.is_some() {
+        // A head that cannot be read does not even say where it stands.
+        let unreadable = self.formats.unreadable.is_some();
+        if self.busy || self.step.is_some() || self.reign.is_some() || unreadable {
             return None;
         }
         let head = self.head.as_ref().map_or(Position::START, Head::position);
@@ -429,7 +447,7 @@ impl Node {
     ) {
         let willing = self.may_lead(live);
         self.elector.set_willing(now, willing && !self.report.stopped);
-        self.see_live(live);
+        self.see_live(now, live);
         let own = self.held.as_ref().map_or(Position::START, |h| h.position);
         self.elector.handle_look(now, lease, newest, live, own);
         self.report.primary = lease.map(|l| l.node.clone());
@@ -459,8 +477,9 @@ impl Node {
             if !bugs::planted(Bug::ClaimsIgnored) {
                 reign.see_claims(claims);
             }
-            self.see_live(live);
+            self.see_live(now, live);
             self.see_lost(live);
+            self.hear_live(now, live);
         }
     }
 
@@ -503,17 +522,22 @@ impl Node {
 
     // --- within ---
 
-    /// A node with another filter than the head's does not stand while a live one with the same can.
+    /// A node that cannot read the head does not stand, nor does one with another filter than the
+    /// head's while a live one with the same can.
     fn may_lead(&self, live: &[Report]) -> bool {
+        if !self.reads_head() {
+            return false;
+        }
         let Some(head) = &self.head else { return true };
-        head.format <= FORMAT
-            && (head.filter == self.config.filter
-                || head.filter == Filter::default()
-                || !live.iter().any(|r| r.can_stand && r.filter == head.filter))
+        head.filter == self.config.filter
+            || head.filter == Filter::default()
+            || !live.iter().any(|r| r.can_stand && r.filter == head.filter)
     }
 
-    /// Keeps the live report of another node that holds most of what the same filter lets through.
-    fn see_live(&mut self, live: &[Report]) {
+    /// Keeps the live report of another node that holds most of what the same filter lets through,
+    /// and which format all can read.
+    fn see_live(&mut self, now: Instant, live: &[Report]) {
+        self.formats.see(now, live);
         let (own, filter) = (self.config.election.instance, self.config.filter);
         let others = live.iter().filter(|r| r.instance != own && r.filter == filter);
         self.live = others.max_by_key(|r| r.count).cloned();

@@ -97,7 +97,8 @@ impl Driver {
         let options = parts.options;
         let keeper = parts.image.map(|disk| {
             let (digest_key, filter) = (options.digest_key, options.filter);
-            let own = Identity { zone: parts.zone, digest_key, filter };
+            let formats = options.formats;
+            let own = Identity { zone: parts.zone, digest_key, filter, formats };
             Keeper::new(disk, own, parts.runtime.clone(), board.clone())
         });
         Self {
@@ -108,6 +109,7 @@ impl Driver {
                 repository: parts.repository,
                 runtime: parts.runtime,
                 filter: options.filter,
+                formats: options.formats,
                 incarnation,
             },
             board,
@@ -284,9 +286,9 @@ impl Driver {
                 self.node.handle_applied(now, held.map(|held| *held));
             }
             Outcome::Loaded(loaded) => {
-                let loaded = loaded.map(|loaded| *loaded);
-                self.node
-                    .handle_loaded(now, loaded.as_ref().map(|(head, held)| (head, held.clone())));
+                let loaded = loaded.as_deref();
+                let loaded = loaded.map(|(epoch, head, held)| (*epoch, head, held.clone()));
+                self.node.handle_loaded(now, loaded);
             }
             Outcome::Installed => self.node.handle_installed(now),
             Outcome::Forgotten => self.node.handle_forgotten(now),
@@ -305,6 +307,7 @@ impl Driver {
             Outcome::Snapshot { write, bytes, held } => {
                 self.node.handle_snapshot(now, write, bytes, held.map(|held| *held));
             }
+            Outcome::Unreadable(format) => self.node.handle_unreadable(now, format),
             Outcome::StoreFailed => {
                 self.watches.rest(now + self.poll / 4);
                 self.node.handle_step_failure(now);

@@ -42,6 +42,9 @@
 //! The mark of the digest key is the version, under that key, of the API `zonesync image` with the
 //! seed as its payload: it tells two keys apart and nothing else.
 //!
+//! The records are in the oldest format that this version writes, so that the version before finds its
+//! state after a roll-back; one that a node cannot read is refused with the image.
+//!
 //! A batch in the journal builds on position and digest before it. A head there says where the state
 //! stands now, with which list of terms, source and guard, and changes no entity. A frame's time is
 //! when its state was last known to be the zone's newest; the image is as old as its newest frame.

@@ -37,6 +37,7 @@ mod driver;
 pub mod entity;
 pub mod image;
 pub mod node;
+mod parallel;
 pub mod repository;
 pub mod runtime;
 mod secret;
@@ -47,7 +48,7 @@ pub mod store;
 pub mod tls;
 
 pub use node::{Options, Parts, ZoneSync};
-pub use secret::Secret;
+pub use secret::{Secret, SecretResolver};
 pub use start::StartError;
 pub use zonesync_core as core;
 

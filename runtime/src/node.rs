@@ -8,7 +8,7 @@ use futures_lite::FutureExt;
 use tracing::Instrument;
 use zonesync_core::digest::DigestKey;
 use zonesync_core::election::{self, Role};
-use zonesync_core::format::Filter;
+use zonesync_core::format::{Filter, FormatRange};
 use zonesync_core::id::{InstanceId, NodeId, ZoneName};
 use zonesync_core::node::{self as rules, Reason};
 use zonesync_core::removal::Token;
@@ -74,6 +74,9 @@ pub struct Options {
     pub filter: Filter,
     /// The key of the zone's digests.
     pub digest_key: DigestKey,
+    /// The formats that the node reads and writes: all that this version knows, unless it is to
+    /// stand in for another one.
+    pub formats: FormatRange,
     /// A log of fewer bytes than this needs no new snapshot.
     pub log_min: u64,
     /// Whether a state that may not be the zone's makes the node ready, marked stale: its image, or
@@ -93,6 +96,7 @@ impl Default for Options {
             feed_max: 100_000,
             filter: Filter::default(),
             digest_key: DigestKey::default(),
+            formats: FormatRange::KNOWN,
             log_min: 1 << 20,
             stale_ready: true,
             image_age_max: Duration::from_secs(24 * 3600),
@@ -114,6 +118,7 @@ impl ZoneSync {
             poll: options.poll,
             full_read: options.full_read,
             filter: options.filter,
+            formats: options.formats,
             log_min: options.log_min,
             stale_ready: options.stale_ready,
         };
@@ -218,6 +223,7 @@ impl ZoneSync {
             counts,
             digest: digest.fingerprint().to_string(),
             store: facts.store.clone(),
+            unreplicated: facts.unreplicated,
             repository: facts.repository.clone(),
             held: facts.held.clone(),
             quarantined: quarantined.collect(),

@@ -73,7 +73,8 @@ pub enum Read {
     /// Everything.
     Full,
     /// What changed since the last read of this process, or since these dates (with 30 s of slack)
-    /// if there was none. A source that cannot tell reads everything and says so.
+    /// if there was none. What an incomplete reading may have missed counts as not read. A source
+    /// that cannot tell reads everything and says so.
     Since(Box<Source>),
 }
 

@@ -28,3 +28,14 @@ impl fmt::Debug for Secret {
         f.write_str(MASK)
     }
 }
+
+/// Finds secrets that are kept elsewhere: `secret://...` and `kubernetes://...` in a configuration.
+///
+/// A host gives one to [`config::Sources`](crate::config::Sources). It may block, for a configuration
+/// is read before anything starts, and is asked again each time one is read.
+pub trait SecretResolver: Send + Sync {
+    /// Finds what `reference` names; none if there is no such secret.
+    ///
+    /// The reason for a failure is shown to people, so it must not hold a secret.
+    fn resolve(&self, reference: &str) -> Result<Option<Secret>, String>;
+}

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::{Repository, Settings, Store};
+use crate::config::{ConfigError, Repository, Settings, Store};
 use crate::image::{Disk, FileDisk};
 use crate::node::{Parts, ZoneSync};
 use crate::repository::directory::{Directory, DirectoryOptions};
 use crate::repository::mapping::{DEFAULT_SECRET, MappingOptions, Tags};
 use crate::repository::{self, ManagementRepository, RepositoryError};
 use crate::runtime::{Runtime, Smol};
+use crate::store::ZoneStore;
 use crate::store::memory::{MemoryOptions, MemoryStore};
+use crate::store::redis::RedisStore;
 
 /// How many threads a node runs its tasks on: one for what is long, one for the lease.
 const THREADS: usize = 2;
@@ -25,6 +27,10 @@ pub enum StartError {
     Threads(std::io::Error),
     /// The management repository cannot be what the settings say.
     Repository(RepositoryError),
+    /// The zone's Redis cannot be reached as the settings say: a key store cannot be opened.
+    Redis(ConfigError),
+    /// A key that encrypts the zone's data cannot be read.
+    Key(String),
 }
 
 impl fmt::Display for StartError {
@@ -33,6 +39,8 @@ impl fmt::Display for StartError {
             Self::Disabled => f.write_str("services.sync.enabled is false: nothing to start"),
             Self::Threads(error) => write!(f, "no threads for the sync: {error}"),
             Self::Repository(error) => error.fmt(f),
+            Self::Redis(error) => error.fmt(f),
+            Self::Key(error) => f.write_str(error),
         }
     }
 }
@@ -69,13 +77,18 @@ impl ZoneSync {
             max_bytes: usize::try_from(max).unwrap_or(usize::MAX),
             ..MemoryOptions::default()
         };
-        let store = match &settings.store {
+        let store: Arc<dyn ZoneStore> = match &settings.store {
             Some(Store::Memory { max }) => {
-                MemoryStore::shared(&settings.zone, runtime.clone(), bound(*max))
+                Arc::new(MemoryStore::shared(&settings.zone, runtime.clone(), bound(*max)))
+            }
+            Some(Store::Redis(redis)) => {
+                let mut options = redis.options().map_err(StartError::Redis)?;
+                options.encryption = settings.encryption.open().map_err(StartError::Key)?;
+                Arc::new(RedisStore::new(settings.zone.clone(), options, runtime.clone()))
             }
             None => {
                 let options = MemoryOptions::default();
-                MemoryStore::new(settings.zone.clone(), runtime.clone(), options)
+                Arc::new(MemoryStore::new(settings.zone.clone(), runtime.clone(), options))
             }
         };
         let image =
@@ -86,7 +99,7 @@ impl ZoneSync {
             zone: settings.zone.clone(),
             node: settings.node.clone(),
             runtime,
-            store: Arc::new(store),
+            store,
             repository,
             image,
             options,

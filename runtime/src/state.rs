@@ -12,6 +12,7 @@
 //! named ([`View::unusable`]), and out of lookups until it changes.
 
 mod access;
+mod bulk;
 mod certificate;
 mod edit;
 mod facts;
@@ -26,7 +27,9 @@ mod names;
 mod payload;
 mod record;
 mod root;
+mod scan;
 mod slots;
+mod sort;
 mod tag;
 #[cfg(test)]
 mod tests;
@@ -34,6 +37,7 @@ mod tree;
 mod view;
 mod walk;
 
+pub use bulk::{Bulk, BulkPart, BulkReader, Twice};
 pub use feed::{ChangeFeed, FeedError, Step};
 pub use view::{Subscription, Unusable, View};
 
@@ -87,9 +91,18 @@ impl State {
 
     /// Makes an empty state whose feeds remember at most about `changes_max` changes.
     pub fn with_feed(digest_key: DigestKey, changes_max: usize) -> (Self, Writer) {
+        Self::made(Root::new(), Editor::new(digest_key), changes_max)
+    }
+
+    /// Makes a state that holds something. Its feeds remember nothing.
+    fn of(root: Root, editor: Editor) -> (Self, Writer) {
+        Self::made(root, editor, 0)
+    }
+
+    fn made(root: Root, editor: Editor, changes_max: usize) -> (Self, Writer) {
         let shared = Arc::new(Shared {
-            root: ArcSwap::from_pointee(Root::new()),
-            writing: Mutex::new(Writing { editor: Editor::new(digest_key), retired: Vec::new() }),
+            root: ArcSwap::from_pointee(root),
+            writing: Mutex::new(Writing { editor, retired: Vec::new() }),
             feed: FeedLog::new(changes_max),
             hooks: Mutex::new(Vec::new()),
         });
@@ -170,14 +183,37 @@ impl Writer {
             }
         }
         writing.editor.finish(&mut root);
-        self.step(writing, root, position, applied);
+        self.step(writing, root, position, Some(applied));
+    }
+
+    /// Takes the state of `other` in the place of its own, as one step, at the position of that one.
+    ///
+    /// An entity that the host rejected stays rejected if it is the same there. Feeds are told the
+    /// difference, if they could remember it.
+    pub fn replace(&mut self, other: Self) {
+        let mut writing = self.shared.writing();
+        let old = self.shared.root.load_full();
+        let mut root = Root::clone(&other.shared.root.load());
+        let mut editor = other.shared.writing().editor.take();
+        for (key, reason) in writing.editor.unusable() {
+            let key = key.as_ref();
+            if old.usable_again(&root, key) {
+                editor.reject(&mut root, key, reason);
+            }
+        }
+        editor.finish(&mut root);
+        writing.editor = editor;
+        let changes = old.changes_to(&root, self.shared.feed.changes_max());
+        let position = root.position;
+        drop((old, other));
+        self.step(writing, root, position, changes);
     }
 
     /// Names the present state by another position: nothing else changes.
     pub fn move_to(&mut self, position: Position) {
         let writing = self.shared.writing();
         let root = Root::clone(&self.shared.root.load());
-        self.step(writing, root, position, feed::Changes::new());
+        self.step(writing, root, position, Some(feed::Changes::new()));
     }
 
     /// Pins the newest position.
@@ -195,7 +231,7 @@ impl Writer {
         mut writing: MutexGuard<'_, Writing>,
         mut root: Root,
         position: Position,
-        changes: feed::Changes,
+        changes: Option<feed::Changes>,
     ) {
         root.position = position;
         self.shared.feed.push(position, changes, || self.shared.publish(&mut writing, root));

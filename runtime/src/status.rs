@@ -42,6 +42,8 @@ pub struct Status {
     pub digest: String,
     /// How the zone store is.
     pub store: Link,
+    /// The last batch went to fewer replicas of the store than it is to wait for.
+    pub unreplicated: bool,
     /// How the management repository is; idle on a secondary.
     pub repository: Link,
     /// Removals that wait for a person.

@@ -110,6 +110,13 @@ pub trait ZoneStore: Send + Sync + fmt::Debug + 'static {
     /// Reads one chunk of the snapshot at `position`, or none if it is gone.
     fn chunk(&self, position: Position, number: u32) -> Reply<'_, Option<Bytes>>;
 
+    /// Says whether the last batch went to fewer replicas than this store was told to wait for.
+    ///
+    /// It is published all the same. Always false where there are no replicas to wait for.
+    fn is_unreplicated(&self) -> bool {
+        false
+    }
+
     /// Waits until the head is not at `Seen::head`, the lease of `Seen::lease` was released or
     /// another was given, or `timeout` has passed.
     ///
@@ -219,6 +226,9 @@ pub struct HeadUpdate {
     pub guard: Option<GuardData>,
     /// Drawn by a primary that finds no head; ignored otherwise.
     pub incarnation: u128,
+    /// What a reader of the head must know from now on: with a snapshot, and with the batch that
+    /// makes the head.
+    pub format: Option<u16>,
 }
 
 /// A batch on its way to the log.
@@ -302,6 +312,8 @@ pub enum StoreError {
     Denied(String),
     /// What the store holds is not what we wrote.
     Corrupt(String),
+    /// The head is of this format, which this version does not know: nothing else can be said of it.
+    Format(u16),
 }
 
 impl fmt::Display for StoreError {
@@ -311,6 +323,7 @@ impl fmt::Display for StoreError {
             Self::Full => f.write_str("zone store full"),
             Self::Denied(why) => write!(f, "zone store denies access: {why}"),
             Self::Corrupt(why) => write!(f, "zone store holds bad data: {why}"),
+            Self::Format(format) => write!(f, "zone store holds format {format}, not known here"),
         }
     }
 }

@@ -83,6 +83,7 @@ impl Admin for Fake {
             counts: vec![KindCount { kind: "API".into(), count: 1250 }],
             digest: format!("{:032x}", 5),
             store: Link { state: LinkState::Up, ..Link::default() },
+            unreplicated: false,
             repository: Link::default(),
             held: vec![Held { kind: "API".into(), count: 3, token: "a1b2".into() }],
             quarantined: vec![QuarantinedItem {
@@ -488,4 +489,49 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
     assert!(first.contains("api-000"));
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn config_tells_each_value_and_where_it_comes_from() {
+    let place = Zone::empty();
+    let path = place.folder.join("gravitee.yml");
+    let yaml = "zonesync:\n  store: redis\ndistributed-sync:\n  redis:\n    host: redis-1\n    password: hush-hush\n";
+    std::fs::write(&path, yaml).unwrap();
+    let ask = |more: &[&str]| {
+        let mut command = command();
+        command.args(["config", "--config"]).arg(&path).args(["-D", "zonesync.zone=orders"]);
+        run(command.env("GRAVITEE_ZONESYNC_POLL", "250ms").args(more))
+    };
+    let shown = ask(&["--set"]);
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    for (key, value, from) in [
+        ("distributed-sync.redis.host", "redis-1", "gravitee.yml:5"),
+        ("distributed-sync.redis.password", "***", "gravitee.yml:6"),
+        ("zonesync.poll", "250ms", "variable GRAVITEE_ZONESYNC_POLL"),
+        ("zonesync.zone", "orders", "property zonesync.zone"),
+    ] {
+        let line = shown.out.lines().find(|line| line.starts_with(&format!("{key} ")));
+        let line = line.unwrap_or_else(|| panic!("{key} in\n{}", shown.out));
+        assert!(line.contains(value) && line.ends_with(from), "{line}");
+    }
+    assert!(!shown.out.contains("hush") && !shown.out.contains("zonesync.full-read"));
+
+    let document = &ask(&["--json"]).lines()[0];
+    let of = |key: &str| {
+        let all = document["settings"].as_array().unwrap();
+        all.iter().find(|line| line["key"] == key).unwrap_or_else(|| panic!("{key}")).clone()
+    };
+    let host = of("distributed-sync.redis.host");
+    assert_eq!((&host["source"], &host["line"]), (&"file".into(), &5.into()));
+    assert_eq!(of("zonesync.full-read")["source"], "default");
+    assert_eq!(of("zonesync.zone")["name"], "zonesync.zone");
+
+    let wrong = ask(&["-D", "zonesync.stor=redis", "-D", "zonesync.feed.max=0"]);
+    assert_eq!(wrong.code, 2);
+    let named = "zonesync.stor (property zonesync.stor): unknown key: did you mean zonesync.store?";
+    assert!(wrong.err.contains(named), "{}", wrong.err);
+    assert!(wrong.err.contains("zonesync.feed.max (property"), "{}", wrong.err);
+    let wrong = ask(&["-D", "zonesync.stor=redis", "--json"]);
+    assert_eq!(wrong.code, 2);
+    assert_eq!(wrong.lines()[0]["problems"][0]["key"], "zonesync.stor");
 }

@@ -32,6 +32,7 @@ fn main() {
         zone: "bench".parse().expect("a good name"),
         digest_key: options.digest_key,
         filter: options.filter,
+        formats: options.formats,
     };
     let count = figure::size(1_000_000, 20_000);
     let (api, key) = write(&path, &own, count);

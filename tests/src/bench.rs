@@ -1,4 +1,6 @@
-//! What benches of a whole zone share: nodes over one embedded store and one [`Stream`].
+//! What benches of a whole zone share: nodes over one store and one [`Stream`].
+//!
+//! The store is embedded, or with `STORE=redis` a Redis server that is started for it.
 //!
 //! Each node has a runtime of its own, as a process would have, with the two threads that a node
 //! starts by default.
@@ -12,11 +14,14 @@ use zonesync::core::election::Role;
 use zonesync::core::id::{Epoch, Position};
 use zonesync::runtime::{Runtime, Smol};
 use zonesync::state::State;
+use zonesync::store::ZoneStore;
 use zonesync::store::memory::{MemoryOptions, MemoryStore};
 use zonesync::{Options, Parts, ZoneSync};
 
 use crate::figure::{self, Goal, Times};
+use crate::fixed;
 use crate::flow::Flow;
+use crate::servers::redis::RedisServer;
 use crate::stream::Stream;
 
 const NO_PANIC: &str = "no hook panics";
@@ -24,8 +29,7 @@ const NO_PANIC: &str = "no hook panics";
 /// A zone of several nodes in this process.
 #[derive(Debug)]
 pub struct Zone {
-    /// The zone's store.
-    pub store: MemoryStore,
+    store: Place,
     /// What the primary reads.
     pub stream: Stream,
     options: Options,
@@ -34,6 +38,46 @@ pub struct Zone {
     /// lives as long as its state.
     hooked: Vec<Arc<Mutex<Option<State>>>>,
     begun: Arc<Mutex<BTreeMap<Epoch, Begun>>>,
+}
+
+/// Where a zone's store is.
+#[derive(Debug)]
+enum Place {
+    Memory(MemoryStore),
+    Redis(RedisServer),
+}
+
+impl Place {
+    /// Takes what `STORE` asks for. None if that is not to be had, with a word on it.
+    fn new() -> Option<Self> {
+        match std::env::var("STORE").as_deref() {
+            Ok("redis") => RedisServer::start(&[]).map(Self::Redis),
+            Ok("memory") | Err(_) => {
+                let clock: Arc<dyn Runtime> =
+                    Arc::new(Smol::new(1).expect("a thread can be started"));
+                let name = fixed::ZONE.parse().expect("a good name");
+                Some(Self::Memory(MemoryStore::new(name, clock, MemoryOptions::default())))
+            }
+            Ok(other) => {
+                eprintln!("STORE is memory or redis, and not {other}");
+                None
+            }
+        }
+    }
+
+    /// Opens the store for one node.
+    fn open(&self) -> (Arc<dyn Runtime>, Arc<dyn ZoneStore>) {
+        match self {
+            Self::Memory(store) => {
+                let runtime = Arc::new(Smol::new(2).expect("threads can be started"));
+                (runtime, Arc::new(store.clone()))
+            }
+            Self::Redis(server) => {
+                let (runtime, store) = fixed::store(server.port());
+                (runtime, Arc::new(store))
+            }
+        }
+    }
 }
 
 /// The first position of an epoch that was seen in the state of some node, and when.
@@ -57,25 +101,29 @@ pub struct TakeOver {
 }
 
 impl Zone {
-    /// Starts `count` nodes and waits until all are in sync.
-    pub fn start(count: usize, stream: Stream, options: Options) -> Self {
-        let clock: Arc<dyn Runtime> = Arc::new(Smol::new(1).expect("a thread can be started"));
-        let name = "bench".parse().expect("a good name");
-        let store = MemoryStore::new(name, clock, MemoryOptions::default());
+    /// Starts `count` nodes and waits until all are in sync. None where the store cannot be had.
+    pub fn start(count: usize, stream: Stream, options: Options) -> Option<Self> {
+        let store = Place::new()?;
         let hooked = (0..count).map(|_| Arc::default()).collect();
         let begun = Arc::default();
         let mut zone = Self { store, stream, options, nodes: Vec::new(), hooked, begun };
         zone.nodes = (0..count).map(|number| zone.node(number)).collect();
         zone.wait_in_sync();
-        zone
+        Some(zone)
+    }
+
+    /// Opens the zone's store beside the nodes.
+    pub fn open_store(&self) -> Arc<dyn ZoneStore> {
+        self.store.open().1
     }
 
     fn node(&self, number: usize) -> Arc<ZoneSync> {
+        let (runtime, store) = self.store.open();
         let node = ZoneSync::start_with(Parts {
-            zone: self.store.name().clone(),
+            zone: fixed::ZONE.parse().expect("a good name"),
             node: format!("node-{number}").parse().expect("a good name"),
-            runtime: Arc::new(Smol::new(2).expect("threads can be started")),
-            store: Arc::new(self.store.clone()),
+            runtime,
+            store,
             repository: Some(Arc::new(self.stream.reader())),
             image: None,
             options: self.options.clone(),
@@ -161,7 +209,10 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) {
 pub fn measure_take_overs(name: &str, kill: bool, bound_ms: f64) {
     let options = Options { ttl: Duration::from_secs(3), ..Options::default() };
     let stream = Stream::new(1_000, 1);
-    let mut zone = Zone::start(3, stream.clone(), options.clone());
+    let Some(mut zone) = Zone::start(3, stream.clone(), options.clone()) else {
+        figure::skip(name, "the store cannot be had");
+        return;
+    };
     let flow = Flow::new(stream, 1_000);
     let mut rounds = |count| {
         let round = |round| {

@@ -227,6 +227,10 @@ impl ZoneStore for Faulty {
         Box::pin(self.through(self.inner.chunk(position, number), false))
     }
 
+    fn is_unreplicated(&self) -> bool {
+        self.inner.is_unreplicated()
+    }
+
     fn wait(&self, seen: Seen, timeout: Duration) -> Reply<'_, ()> {
         Box::pin(self.through(self.inner.wait(seen, timeout), false))
     }

@@ -1,11 +1,13 @@
 //! What the tests share.
 
 pub mod alloc;
+pub mod bare;
 pub mod bench;
 pub mod clock;
 pub mod data;
 pub mod faults;
 pub mod figure;
+pub mod fixed;
 pub mod flow;
 pub mod process;
 pub mod promises;

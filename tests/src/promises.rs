@@ -18,7 +18,7 @@ use zonesync::core::election::Role;
 use zonesync::core::id::{Epoch, InstanceId};
 use zonesync::runtime::wall_now;
 use zonesync::state::FeedError;
-use zonesync::store::memory::MemoryStore;
+use zonesync::store::ZoneStore;
 
 use self::announced::Announced;
 pub use self::seen::Seen;
@@ -79,7 +79,7 @@ pub struct Promises {
 
 impl Promises {
     /// Watches the zone in `store`, whose rows are those of `stream`.
-    pub fn new(store: MemoryStore, stream: Stream) -> Self {
+    pub fn new(store: Arc<dyn ZoneStore>, stream: Stream) -> Self {
         let announced = Mutex::new(Announced::new(store));
         Self { stream, announced, primaries: Mutex::default(), tallies: Mutex::default() }
     }

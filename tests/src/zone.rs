@@ -1,6 +1,7 @@
 //! A zone in one process: nodes over one embedded store and rows in memory.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -43,6 +44,20 @@ pub struct Zone {
     pub images: Option<PathBuf>,
     /// No node may be ready with fewer entities.
     pub least: u64,
+    /// How a node comes to its store, see [`Zone::connect_by`].
+    pub connect: Connect,
+}
+
+/// How a node comes to its store, if that is not the embedded one.
+#[derive(Default)]
+pub struct Connect(Option<Box<Connector>>);
+
+type Connector = dyn Fn(Arc<dyn Runtime>) -> Arc<dyn ZoneStore>;
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Connect").finish_non_exhaustive()
+    }
 }
 
 /// One node and its own way to the store.
@@ -102,7 +117,16 @@ impl Zone {
             options,
             images: None,
             least,
+            connect: Connect::default(),
         }
+    }
+
+    /// Has each node that is started from now on come to its store by `connect`, on its own host.
+    pub fn connect_by(
+        &mut self,
+        connect: impl Fn(Arc<dyn Runtime>) -> Arc<dyn ZoneStore> + 'static,
+    ) {
+        self.connect = Connect(Some(Box::new(connect)));
     }
 
     /// Starts a node as the others are.
@@ -155,7 +179,11 @@ impl Zone {
         spoil: impl FnOnce(&mut Faults),
     ) -> &Member {
         let seed = name.bytes().fold(1, |seed, byte| seed * 31 + u64::from(byte));
-        let link = Faulty::new(Arc::new(self.store.clone()), seed);
+        let store = match &self.connect.0 {
+            Some(connect) => connect(Arc::clone(&runtime)),
+            None => Arc::new(self.store.clone()),
+        };
+        let link = Faulty::new(store, seed);
         link.tell(spoil);
         let image = self.images.as_ref().map(|images| images.join(name));
         let node = ZoneSync::start_with(Parts {

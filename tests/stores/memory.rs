@@ -17,20 +17,23 @@ fn name(text: &str) -> ZoneName {
     text.parse().expect("a zone's name")
 }
 
-fn harness() -> Harness {
+fn harness() -> Option<Harness> {
     let clock = HandClock::default();
-    let make = |zone, max_bytes| {
-        let options = MemoryOptions { max_bytes, spare_bytes: SPARE_BYTES, seed: Some(1) };
-        MemoryStore::new(name(zone), Arc::new(clock.clone()), options)
+    let make = {
+        let clock = clock.clone();
+        move |zone, max_bytes| {
+            let options = MemoryOptions { max_bytes, spare_bytes: SPARE_BYTES, seed: Some(1) };
+            MemoryStore::new(name(zone), Arc::new(clock.clone()), options)
+        }
     };
     let store = make("one", 64 << 20);
     let (cleared, kept, restored) = (store.clone(), store.clone(), store.clone());
     let copy = Arc::new(Mutex::new(store.copy_zone()));
     let keep = Arc::clone(&copy);
-    Harness {
+    Some(Harness {
         store: Arc::new(store),
         neighbour: Arc::new(make("two", 64 << 20)),
-        small: Some(Arc::new(make("small", SMALL_BYTES))),
+        small: Some(Box::new(move || Arc::new(make("small", SMALL_BYTES)))),
         ttl: TTL,
         clear: Some(Box::new(move || cleared.clear())),
         old_copy: Some(OldCopy {
@@ -40,7 +43,7 @@ fn harness() -> Harness {
             }),
         }),
         pass: Box::new(move |time| clock.pass(time)),
-    }
+    })
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::entity::{Action, Change, Version};
 use crate::history::TermList;
 use crate::id::Position;
 
+use super::FormatRange;
 use super::bytes::{DecodeError, Reader};
 use super::items::{read_key, read_list, read_payload, read_position};
 use super::record::{Fields, Magic};
@@ -54,16 +55,22 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Checks a record, every change of it included.
+    /// Checks a record of any format that this version knows, every change of it included.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut fields = Fields::open(bytes, MAGIC)?;
+        Self::decode_within(bytes, FormatRange::KNOWN)
+    }
+
+    /// Checks a record as [`Batch::decode`] does, if it is of one of these formats.
+    pub fn decode_within(bytes: &'a [u8], formats: FormatRange) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(bytes, MAGIC, formats)?;
+        let format = fields.format;
         let (mut meta, mut list) = (None, None);
-        let mut changes = Changes { left: Reader::new(&[], bytes.len()), count: 0 };
+        let mut changes = Changes { left: Reader::new(&[], bytes.len()), count: 0, format };
         while let Some((tag, mut field)) = fields.next()? {
             match tag {
                 META => meta = Some(read_meta(&mut field)?),
                 LIST => list = Some(read_list(&mut field)?),
-                CHANGES => changes = check_changes(field)?,
+                CHANGES => changes = check_changes(field, format)?,
                 _ => {}
             }
         }
@@ -74,6 +81,11 @@ impl<'a> Batch<'a> {
     /// Gives what the batch says of itself.
     pub fn meta(&self) -> &BatchMeta {
         &self.meta
+    }
+
+    /// Gives the format that it is written in.
+    pub fn format(&self) -> u16 {
+        self.changes.format
     }
 
     /// Gives the list that takes the place of the one before, if it does not simply advance.
@@ -102,6 +114,7 @@ impl<'a> Batch<'a> {
 pub struct Changes<'a> {
     left: Reader<'a>,
     count: usize,
+    format: u16,
 }
 
 impl<'a> Iterator for Changes<'a> {
@@ -110,7 +123,7 @@ impl<'a> Iterator for Changes<'a> {
     fn next(&mut self) -> Option<Change<'a>> {
         self.count = self.count.checked_sub(1)?;
         // Checked before; were it not, the changes would end here.
-        self.left.part("change").and_then(read_change).ok()
+        self.left.part("change").and_then(|change| read_change(change, self.format)).ok()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -120,15 +133,15 @@ impl<'a> Iterator for Changes<'a> {
 
 impl ExactSizeIterator for Changes<'_> {}
 
-fn check_changes(mut field: Reader<'_>) -> Result<Changes<'_>, DecodeError> {
+fn check_changes(mut field: Reader<'_>, format: u16) -> Result<Changes<'_>, DecodeError> {
     let at = field.offset();
     let count = usize::try_from(field.u32("count of changes")?).unwrap_or(usize::MAX);
     if count > BATCH_CHANGES_MAX {
         return Err(DecodeError::TooMuch { what: "count of changes", at });
     }
-    let changes = Changes { left: field.clone(), count };
+    let changes = Changes { left: field.clone(), count, format };
     for _ in 0..count {
-        field.part("change").and_then(read_change)?;
+        field.part("change").and_then(|change| read_change(change, format))?;
     }
     Ok(changes)
 }
@@ -142,8 +155,8 @@ fn read_meta(reader: &mut Reader<'_>) -> Result<BatchMeta, DecodeError> {
     })
 }
 
-fn read_change(mut reader: Reader<'_>) -> Result<Change<'_>, DecodeError> {
-    let key = read_key(&mut reader)?;
+fn read_change(mut reader: Reader<'_>, format: u16) -> Result<Change<'_>, DecodeError> {
+    let key = read_key(&mut reader, format)?;
     // Flags that this version does not know speak of parts behind those it knows.
     let flags = reader.u8("flags of a change")?;
     let replaces = (flags & REPLACES != 0).then(|| read_version(&mut reader)).transpose()?;
@@ -168,7 +181,6 @@ mod writer {
     use alloc::vec::Vec;
 
     use super::*;
-    use crate::format::FORMAT;
     use crate::format::bytes::Writer;
     use crate::format::items::{
         EncodeError, Pushed, measure, write_key, write_list, write_payload, write_position,
@@ -179,16 +191,23 @@ mod writer {
     const OVERHEAD_MAX: usize = 1024;
 
     /// Gathers changes for one batch.
-    #[derive(Clone, Debug, Default)]
+    #[derive(Clone, Debug)]
     pub struct BatchWriter {
         changes: Writer,
         count: usize,
+        format: u16,
     }
 
     impl BatchWriter {
-        /// Starts without changes.
+        /// Starts without changes, in the oldest format, which everybody reads.
         pub const fn new() -> Self {
-            Self { changes: Writer::new(), count: 0 }
+            Self::in_format(FormatRange::KNOWN.oldest)
+        }
+
+        /// Starts without changes, in one of the formats that this version knows.
+        pub const fn in_format(format: u16) -> Self {
+            assert!(FormatRange::KNOWN.reads(format), "only what is known can be written");
+            Self { changes: Writer::new(), count: 0, format }
         }
 
         /// Puts a change behind the others, if the batch stays within its bounds.
@@ -213,7 +232,7 @@ mod writer {
             }
             self.count += 1;
             self.changes.part(|writer| {
-                write_key(writer, change.key);
+                write_key(writer, change.key, self.format);
                 let replaces = if change.replaces.is_some() { REPLACES } else { 0 };
                 writer.u8(replaces | if deploys { DEPLOYS } else { 0 });
                 for version in [change.replaces, change.version].into_iter().flatten() {
@@ -239,7 +258,7 @@ mod writer {
         /// Makes the record. `list` is given only if the list does not simply advance.
         pub fn finish(self, meta: BatchMeta, list: Option<&TermList>) -> Vec<u8> {
             let changes = self.changes.bytes();
-            let mut record = RecordWriter::new(MAGIC, FORMAT, changes.len() + OVERHEAD_MAX);
+            let mut record = RecordWriter::new(MAGIC, self.format, changes.len() + OVERHEAD_MAX);
             record.field(META, |writer| {
                 write_position(writer, meta.position);
                 write_position(writer, meta.previous);
@@ -254,6 +273,21 @@ mod writer {
                 writer.put(changes);
             });
             record.finish()
+        }
+    }
+
+    impl Batch<'_> {
+        /// Makes the same batch in another format. None if it does not fit there.
+        pub fn rewritten(&self, format: u16) -> Option<Vec<u8>> {
+            let mut writer = BatchWriter::in_format(format);
+            let fits = self.changes().all(|change| writer.push(&change) == Ok(Pushed::Taken));
+            fits.then(|| writer.finish(self.meta, self.list()))
+        }
+    }
+
+    impl Default for BatchWriter {
+        fn default() -> Self {
+            Self::new()
         }
     }
 }

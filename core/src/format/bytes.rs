@@ -14,8 +14,10 @@ use crate::id::NUMBER_MAX;
 pub enum DecodeError {
     /// The first byte is not that of this record.
     Magic(&'static str),
-    /// The record is of a format that this version does not know.
+    /// The record is of a newer format than its reader knows.
     NewerFormat(u16),
+    /// The record is of an older format than its reader knows.
+    OlderFormat(u16),
     /// The checksum does not match: bytes were lost or changed.
     Checksum,
     /// The bytes end inside a part.
@@ -48,7 +50,10 @@ impl fmt::Display for DecodeError {
         match self {
             Self::Magic(record) => write!(f, "not a {record}: wrong first byte"),
             Self::NewerFormat(format) => {
-                write!(f, "format {format} is newer than {}, the newest known", super::FORMAT)
+                write!(f, "format {format} is newer than this version reads")
+            }
+            Self::OlderFormat(format) => {
+                write!(f, "format {format} is older than this version reads")
             }
             Self::Checksum => f.write_str("checksum does not match"),
             Self::Short { what, at } => write!(f, "bytes end inside {what} at {at}"),

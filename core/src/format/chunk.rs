@@ -11,6 +11,7 @@ use core::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::FormatRange;
 use super::bytes::{DecodeError, Reader};
 use super::items::{read_key, read_payload, read_position};
 use super::record::{CHECKSUM_LEN, Fields, Magic};
@@ -34,15 +35,21 @@ pub struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// Checks a record, every entity of it included.
+    /// Checks a record of any format that this version knows, every entity of it included.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut fields = Fields::open(bytes, MAGIC)?;
+        Self::decode_within(bytes, FormatRange::KNOWN)
+    }
+
+    /// Checks a record as [`Chunk::decode`] does, if it is of one of these formats.
+    pub fn decode_within(bytes: &'a [u8], formats: FormatRange) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(bytes, MAGIC, formats)?;
+        let format = fields.format;
         let mut place = None;
-        let mut entities = Entities { left: Reader::new(&[], bytes.len()), count: 0 };
+        let mut entities = Entities { left: Reader::new(&[], bytes.len()), count: 0, format };
         while let Some((tag, mut field)) = fields.next()? {
             match tag {
                 PLACE => place = Some((read_position(&mut field)?, field.u32("chunk number")?)),
-                ENTITIES => entities = check_entities(field)?,
+                ENTITIES => entities = check_entities(field, format)?,
                 _ => {}
             }
         }
@@ -81,6 +88,7 @@ impl<'a> Chunk<'a> {
 pub struct Entities<'a> {
     left: Reader<'a>,
     count: usize,
+    format: u16,
 }
 
 impl<'a> Iterator for Entities<'a> {
@@ -89,7 +97,7 @@ impl<'a> Iterator for Entities<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         self.count = self.count.checked_sub(1)?;
         // Checked before; were it not, the entities would end here.
-        self.left.part("entity").and_then(read_entity).ok()
+        self.left.part("entity").and_then(|entity| read_entity(entity, self.format)).ok()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -99,18 +107,18 @@ impl<'a> Iterator for Entities<'a> {
 
 impl ExactSizeIterator for Entities<'_> {}
 
-fn check_entities(mut field: Reader<'_>) -> Result<Entities<'_>, DecodeError> {
+fn check_entities(mut field: Reader<'_>, format: u16) -> Result<Entities<'_>, DecodeError> {
     let count = usize::try_from(field.u32("count of entities")?).unwrap_or(usize::MAX);
-    let entities = Entities { left: field.clone(), count };
+    let entities = Entities { left: field.clone(), count, format };
     // Bounded by the bytes: each turn takes some, or ends it.
     for _ in 0..count {
-        field.part("entity").and_then(read_entity)?;
+        field.part("entity").and_then(|entity| read_entity(entity, format))?;
     }
     Ok(entities)
 }
 
-fn read_entity(mut reader: Reader<'_>) -> Result<(EntityKey<'_>, &[u8]), DecodeError> {
-    Ok((read_key(&mut reader)?, read_payload(&mut reader)?))
+fn read_entity(mut reader: Reader<'_>, format: u16) -> Result<(EntityKey<'_>, &[u8]), DecodeError> {
+    Ok((read_key(&mut reader, format)?, read_payload(&mut reader)?))
 }
 
 /// Works out [`super::Snapshot::hash`] from the chunks.
@@ -147,7 +155,6 @@ mod writer {
     use alloc::vec::Vec;
 
     use super::*;
-    use crate::format::FORMAT;
     use crate::format::bytes::Writer;
     use crate::format::items::{
         EncodeError, Pushed, measure, write_key, write_payload, write_position,
@@ -164,12 +171,20 @@ mod writer {
         number: u32,
         entities: Writer,
         count: usize,
+        format: u16,
     }
 
     impl ChunkWriter {
-        /// Starts chunk `number` of the snapshot at `position`.
+        /// Starts chunk `number` of the snapshot at `position`, in the oldest format, which
+        /// everybody reads.
         pub const fn new(position: Position, number: u32) -> Self {
-            Self { position, number, entities: Writer::new(), count: 0 }
+            Self::in_format(FormatRange::KNOWN.oldest, position, number)
+        }
+
+        /// Starts a chunk in one of the formats that this version knows.
+        pub const fn in_format(format: u16, position: Position, number: u32) -> Self {
+            assert!(FormatRange::KNOWN.reads(format), "only what is known can be written");
+            Self { position, number, entities: Writer::new(), count: 0, format }
         }
 
         /// Puts an entity behind the others, if the chunk stays within its bound.
@@ -182,7 +197,7 @@ mod writer {
             }
             self.count += 1;
             self.entities.part(|writer| {
-                write_key(writer, key);
+                write_key(writer, key, self.format);
                 write_payload(writer, payload);
             });
             Ok(Pushed::Taken)
@@ -201,7 +216,7 @@ mod writer {
         /// Makes the record.
         pub fn finish(self) -> Vec<u8> {
             let entities = self.entities.bytes();
-            let mut record = RecordWriter::new(MAGIC, FORMAT, entities.len() + OVERHEAD_MAX);
+            let mut record = RecordWriter::new(MAGIC, self.format, entities.len() + OVERHEAD_MAX);
             record.field(PLACE, |writer| {
                 write_position(writer, self.position);
                 writer.u32(self.number);

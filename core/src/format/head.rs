@@ -16,7 +16,8 @@ use crate::time::WallTime;
 pub struct Head {
     /// Drawn when the head was first written, so that a store that starts over is told apart.
     pub incarnation: u128,
-    /// The lowest format that a reader must know.
+    /// The format that a reader must know: none of the snapshot's chunks, and no entry of the log
+    /// behind it, is of a newer one.
     pub format: u16,
     /// The reigns behind the state; its end is the head's position.
     pub list: TermList,

@@ -3,9 +3,13 @@
 use core::fmt;
 
 use super::bytes::{DecodeError, Reader};
+use super::range::SHORT_LENGTHS;
 use crate::entity::{Kind, PAYLOAD_MAX};
 use crate::history::{LIST_MAX, Reign, TermList};
 use crate::id::{EntityKey, Epoch, ID_MAX, Position, Sequence, Term, TermId};
+
+/// In the place of a short length: the length takes the next two bytes.
+const LONG: u8 = u8::MAX;
 
 /// Takes a position: epoch, term id, sequence.
 pub(super) fn read_position(reader: &mut Reader<'_>) -> Result<Position, DecodeError> {
@@ -36,13 +40,16 @@ pub(super) fn read_kind(reader: &mut Reader<'_>) -> Result<Kind, DecodeError> {
     Kind::from_code(reader.u8("kind")?).ok_or(DecodeError::Value { what: "kind", at })
 }
 
-/// Takes a key: kind, three lengths of two bytes, then scope, id and subscription as one text.
-pub(super) fn read_key<'a>(reader: &mut Reader<'a>) -> Result<EntityKey<'a>, DecodeError> {
+/// Takes a key: kind, three lengths, then scope, id and subscription as one text.
+pub(super) fn read_key<'a>(
+    reader: &mut Reader<'a>,
+    format: u16,
+) -> Result<EntityKey<'a>, DecodeError> {
     let kind = read_kind(reader)?;
     let at = reader.offset();
     let mut lens = [0; 3];
     for len in &mut lens {
-        *len = usize::from(reader.u16("length of a key")?);
+        *len = read_length(reader, format)?;
         if *len > ID_MAX {
             return Err(DecodeError::TooMuch { what: "key", at });
         }
@@ -57,6 +64,18 @@ pub(super) fn read_key<'a>(reader: &mut Reader<'a>) -> Result<EntityKey<'a>, Dec
         Some(EntityKey { kind, scope, id, subscription })
     });
     parts.ok_or(DecodeError::Value { what: "text of a key", at })
+}
+
+/// Takes the length of a part of a key: two bytes, or one where that is enough.
+fn read_length(reader: &mut Reader<'_>, format: u16) -> Result<usize, DecodeError> {
+    let what = "length of a key";
+    if format >= SHORT_LENGTHS {
+        let short = reader.u8(what)?;
+        if short != LONG {
+            return Ok(usize::from(short));
+        }
+    }
+    Ok(usize::from(reader.u16(what)?))
 }
 
 /// Takes a payload: a length of four bytes, then the bytes.
@@ -95,7 +114,9 @@ impl core::error::Error for EncodeError {}
 
 #[cfg(feature = "alloc")]
 mod writer {
-    use super::{EncodeError, EntityKey, ID_MAX, PAYLOAD_MAX, Position, TermList};
+    use super::{
+        EncodeError, EntityKey, ID_MAX, LONG, PAYLOAD_MAX, Position, SHORT_LENGTHS, TermList,
+    };
     use crate::format::bytes::Writer;
 
     /// What became of something that was to be put into a batch or a chunk.
@@ -121,14 +142,25 @@ mod writer {
         }
     }
 
-    pub(in crate::format) fn write_key(writer: &mut Writer, key: EntityKey<'_>) {
+    pub(in crate::format) fn write_key(writer: &mut Writer, key: EntityKey<'_>, format: u16) {
         writer.u8(key.kind.code());
         for part in [key.scope, key.id, key.subscription] {
-            writer.u16(part.len() as u16);
+            write_length(writer, part.len(), format);
         }
         for part in [key.scope, key.id, key.subscription] {
             writer.put(part.as_bytes());
         }
+    }
+
+    fn write_length(writer: &mut Writer, len: usize, format: u16) {
+        if format >= SHORT_LENGTHS {
+            let short = u8::try_from(len).unwrap_or(LONG);
+            writer.u8(short);
+            if short != LONG {
+                return;
+            }
+        }
+        writer.u16(len as u16);
     }
 
     pub(in crate::format) fn write_payload(writer: &mut Writer, payload: &[u8]) {
@@ -136,7 +168,7 @@ mod writer {
         writer.put(payload);
     }
 
-    /// Gives the bytes that key and payload take, or says why they cannot be written.
+    /// Gives the most bytes that key and payload take in any format, or says why they cannot be written.
     pub(in crate::format) fn measure(
         key: EntityKey<'_>,
         payload: &[u8],
@@ -149,7 +181,7 @@ mod writer {
             return Err(EncodeError::PayloadTooLong);
         }
         let text: usize = parts.iter().map(|part| part.len()).sum();
-        Ok(1 + 3 * 2 + text + 4 + payload.len())
+        Ok(1 + 3 * 3 + text + 4 + payload.len())
     }
 }
 

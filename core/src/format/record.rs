@@ -4,7 +4,7 @@ use core::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::FORMAT;
+use super::FormatRange;
 use super::bytes::{DecodeError, Reader};
 
 /// The bytes of a checksum.
@@ -31,13 +31,17 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Checks the frame around a record.
-    pub(super) fn open(bytes: &'a [u8], magic: Magic) -> Result<Self, DecodeError> {
+    /// Checks the frame around a record, which must be of one of these formats.
+    pub(super) fn open(
+        bytes: &'a [u8],
+        magic: Magic,
+        formats: FormatRange,
+    ) -> Result<Self, DecodeError> {
         if bytes.first() != Some(&magic.byte) {
             return Err(DecodeError::Magic(magic.name));
         }
         let format = Reader::new(&bytes[1..], 1).u16("format number")?;
-        if format > FORMAT {
+        if format > formats.newest {
             return Err(DecodeError::NewerFormat(format));
         }
         let (record, sum) = bytes
@@ -49,6 +53,9 @@ impl<'a> Fields<'a> {
         }
         if format == 0 {
             return Err(DecodeError::Value { what: "format number", at: 1 });
+        }
+        if format < formats.oldest {
+            return Err(DecodeError::OlderFormat(format));
         }
         let left = Reader::new(&record[HEADER_LEN..], HEADER_LEN);
         Ok(Self { format, left, last: 0 })

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use std::string::String;
 use std::vec::Vec;
 
+use super::FormatRange;
 use crate::entity::Kind;
 use crate::history::{Reign, TermList};
 use crate::id::{EntityKey, Epoch, NUMBER_MAX, Position, Sequence, Term, TermId};
@@ -12,7 +13,13 @@ use crate::id::{EntityKey, Epoch, NUMBER_MAX, Position, Sequence, Term, TermId};
 pub(super) type KeyParts = (u8, [String; 3]);
 
 pub(super) fn key_parts() -> impl Strategy<Value = KeyParts> {
-    (1..32_u8, prop::array::uniform3("[a-z0-9é-]{0,40}"))
+    let part = prop_oneof![9 => "[a-z0-9é-]{0,40}", 1 => "[a-z]{250,260}"];
+    (1..32_u8, prop::array::uniform3(part))
+}
+
+/// Each format that this version knows.
+pub(super) fn formats() -> impl Strategy<Value = u16> {
+    FormatRange::KNOWN.oldest..=FormatRange::KNOWN.newest
 }
 
 pub(super) fn key((code, [scope, id, subscription]): &KeyParts) -> EntityKey<'_> {

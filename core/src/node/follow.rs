@@ -32,8 +32,15 @@ impl Node {
         if core::mem::take(&mut self.woken) && stands {
             self.elector.handle_wake(now);
         }
+        let unreadable = seen.head.map(|head| head.format).filter(|format| self.refuses(*format));
+        match unreadable {
+            // A loss is told whatever the head says, for its term says that.
+            Some(_) if went_back => self.head = None,
+            Some(format) => return self.refuse(now, format),
+            None => self.formats.unreadable = None,
+        }
         // A head is large, and mostly the one that is known.
-        if self.head.as_ref() != seen.head {
+        if self.head.as_ref() != seen.head && unreadable.is_none() {
             self.head = seen.head.cloned();
         }
         if went_back {
@@ -53,6 +60,10 @@ impl Node {
             self.report.out_of_sync(now, reason);
             self.serve_image(now);
             self.rest(now);
+            if self.held.is_some() {
+                // Whoever founds the zone anew must hear of what is held, and soon.
+                self.elector.handle_wake(now);
+            }
             return;
         };
         let (at, snapshot) = (head.position(), head.snapshot);
@@ -145,7 +156,8 @@ impl Node {
     pub(super) fn stands_at_head(&self) -> bool {
         self.held.as_ref().zip(self.head.as_ref()).is_some_and(|(held, head)| {
             held.position == head.position()
-                && held.digest.fingerprint() == head.digest.fingerprint()
+                && (held.digest.fingerprint() == head.digest.fingerprint()
+                    || bugs::planted(Bug::DigestNotCompared))
         })
     }
 
@@ -190,22 +202,25 @@ impl Node {
         }
     }
 
-    /// Takes in that a state was loaded: the head as it was read with the last of the log, and the
-    /// staged state. None if it could not be had.
-    pub fn handle_loaded(&mut self, now: Instant, loaded: Option<(&Head, Held)>) {
+    /// Takes in that a state was loaded: epoch and head as they were read with the last of the log,
+    /// and the staged state. None if it could not be had.
+    pub fn handle_loaded(&mut self, now: Instant, loaded: Option<(Epoch, &Head, Held)>) {
         let step = self.finish();
         self.staged = None;
         let unasked = bugs::planted(Bug::LogAndHeadFromTwoMasters);
-        // What was read is not the head that it was read with, or a head older than the one that
-        // it was asked for: the store went back meanwhile.
-        let whole = |(head, staged): &(&Head, Held)| {
+        // What was read is not the head that it was read with, or the store went back meanwhile: to
+        // a head older than the one that it was asked for, or before an epoch that was heard of.
+        let known = self.elector.known();
+        let whole = |(epoch, head, staged): &(Epoch, &Head, Held)| {
             head.is_complete()
+                && !self.refuses(head.format)
                 && staged.position == head.position()
                 && staged.digest.fingerprint() == head.digest.fingerprint()
                 && (unasked
-                    || self.head.as_ref().is_none_or(|known| known.position() <= head.position()))
+                    || (*epoch >= known
+                        && self.head.as_ref().is_none_or(|h| h.position() <= head.position())))
         };
-        let Some((head, staged)) = loaded.filter(whole) else {
+        let Some((_, head, staged)) = loaded.filter(whole) else {
             if matches!(step, Some(Step::Install)) {
                 // A primary without the state that it published cannot go on.
                 self.elector.step_down(now, Duration::ZERO);

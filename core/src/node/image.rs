@@ -9,6 +9,7 @@
 //! state from such an image forgets it, and begins like a node that holds nothing.
 
 use super::{Event, Held, Node, Reason, Step};
+use crate::bugs::{self, Bug};
 use crate::history::TakeOver;
 use crate::time::{Duration, Instant};
 
@@ -42,7 +43,7 @@ impl Node {
         if !self.report.ready {
             let position = held.position;
             self.report.ready = true;
-            self.report.stale = true;
+            self.report.stale = !bugs::planted(Bug::ImageTakenForTheZones);
             self.push_event(Event::ReadyByImage(position));
         }
     }

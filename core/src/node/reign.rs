@@ -38,6 +38,15 @@ pub(super) struct Reign {
     pub(super) log_bytes: u64,
     pub(super) snapshot_bytes: u64,
     pub(super) trim_due: bool,
+    /// A renewal has told what live nodes report: of those that report every third of the TTL, all
+    /// that reach the store have done so since this reign began.
+    pub(super) heard: bool,
+    /// The head's format.
+    pub(super) format: u16,
+    /// Where the newest snapshot stands.
+    pub(super) snapshot_at: Position,
+    /// The last batch that was sent is not known to stand.
+    pub(super) unanswered: bool,
     /// Where the repository is read on from; none reads it in full.
     pub(super) since: Option<Source>,
 }
@@ -53,7 +62,7 @@ pub(super) enum Stage {
     /// Publishes what is pending.
     Publishing,
     /// Writes the first snapshot of a store that had none.
-    Filling { from: Position },
+    Filling { from: Position, format: u16 },
     /// Puts list or claims into the head.
     Sealing,
     /// Makes the staged state its own.
@@ -61,7 +70,7 @@ pub(super) enum Stage {
     /// Nothing to do but to wait for changes.
     Steady,
     /// Writes a snapshot in the midst of a reign; more batches follow it if some are pending.
-    Packing { more: bool },
+    Packing { more: bool, format: u16 },
 }
 
 impl Reign {
@@ -96,6 +105,11 @@ impl Reign {
         self.log_bytes > log_min.max(self.snapshot_bytes / 4)
     }
 
+    /// A snapshot has a place of its own.
+    fn may_pack(&self) -> bool {
+        self.snapshot_at != self.acknowledged
+    }
+
     fn base(&self) -> Base {
         match (self.stage, self.plan) {
             (Stage::Steady, _) => Base::Own,
@@ -121,6 +135,10 @@ impl Node {
             log_bytes: 0,
             snapshot_bytes: 0,
             trim_due: false,
+            heard: false,
+            format: self.config.formats.oldest,
+            snapshot_at: Position::START,
+            unanswered: false,
             since: None,
         });
         self.push_event(Event::Won(term));
@@ -183,6 +201,8 @@ impl Node {
         let unpublished = self.unpublished;
         let log_min = self.config.log_min;
         let least = self.live.as_ref().map(|report| report.count);
+        let (format, packed_in) = (self.batch_format(now), self.snapshot_format(now));
+        let format_is_due = self.format_is_due(now);
         let reign = self.reign.as_mut()?;
         if acting != Some(reign.term) || reign.retry_at.is_some_and(|at| now < at) {
             return None;
@@ -198,10 +218,15 @@ impl Node {
             Stage::Opening { previous, sequence } => {
                 let position = at(sequence);
                 let (before, after) = (fingerprint, fingerprint);
-                Some(Step::Open { term, meta: BatchMeta { position, previous, before, after } })
+                let meta = BatchMeta { position, previous, before, after };
+                Some(Step::Open { term, meta, format })
             }
             Stage::Preparing => Some(match reign.plan {
                 TakeOver::Restore => Step::Compare,
+                // The store may have lost all it had, reports included.
+                TakeOver::FirstLoad if !reign.heard && !bugs::planted(Bug::FirstLoadAtOnce) => {
+                    return None;
+                }
                 TakeOver::FirstLoad => {
                     let least = least.filter(|_| !bugs::planted(Bug::FirstLoadUnguarded));
                     Step::ReadRepository { since: None, base: None, least }
@@ -224,8 +249,11 @@ impl Node {
             Stage::Publishing if reign.base() == Base::Own && reign.trim_due => {
                 Some(Step::Trim { term })
             }
-            Stage::Publishing if reign.base() == Base::Own && reign.log_is_long(log_min) => {
-                reign.stage = Stage::Packing { more: true };
+            Stage::Publishing
+                if reign.base() == Base::Own
+                    && (reign.log_is_long(log_min) || (format_is_due && reign.may_pack())) =>
+            {
+                reign.stage = Stage::Packing { more: true, format: packed_in };
                 self.reign_step(now)
             }
             Stage::Publishing => {
@@ -234,13 +262,14 @@ impl Node {
                 let position = at(previous.sequence.next()?);
                 let list = own_list(reign.plan, held.as_ref(), position);
                 let settled = reign.settling.clone();
-                Some(Step::Publish { term, position, previous, base, list, settled })
+                Some(Step::Publish { term, position, previous, base, format, list, settled })
             }
-            Stage::Filling { from } => Some(Step::Snapshot {
+            Stage::Filling { from, format } => Some(Step::Snapshot {
                 term,
                 position: at(from.sequence.next()?),
                 from: Some(from),
                 pending: reign.plan == TakeOver::FirstLoad,
+                format,
                 list: own_list(reign.plan, held.as_ref(), at(from.sequence.next()?)),
                 settled: reign.settling.clone(),
             }),
@@ -250,10 +279,11 @@ impl Node {
                 Some(Step::WriteHead { term, at: reign.acknowledged, list, settled })
             }
             Stage::Installing => staged.map(|_| Step::Install),
-            Stage::Packing { .. } => {
+            Stage::Packing { format, .. } => {
                 let (position, list, settled) = (reign.acknowledged, None, Settled::new());
                 let pending = false;
-                Some(Step::Snapshot { term, position, from: None, pending, list, settled })
+                let from = None;
+                Some(Step::Snapshot { term, position, from, pending, format, list, settled })
             }
             Stage::Steady => self.steady_step(now),
         }
@@ -275,6 +305,7 @@ impl Node {
             .raise_for
             .map(|position| Step::Raise { seen: self.elector.known(), position: Some(position) });
         let log_min = self.config.log_min;
+        let (format, format_is_due) = (self.snapshot_format(now), self.format_is_due(now));
         let reign = self.reign.as_mut()?;
         if raise.is_some() {
             return raise;
@@ -282,8 +313,14 @@ impl Node {
         if reign.trim_due {
             return Some(Step::Trim { term: reign.term });
         }
-        if reign.log_is_long(log_min) {
-            reign.stage = Stage::Packing { more: false };
+        if reign.log_is_long(log_min) || (format_is_due && reign.may_pack()) {
+            reign.stage = Stage::Packing { more: false, format };
+            return self.reign_step(now);
+        }
+        if format_is_due {
+            // Nothing is pending, so this is a batch without changes: the new snapshot must not
+            // take the place of the one that holds the same state.
+            reign.stage = Stage::Publishing;
             return self.reign_step(now);
         }
         let settle = !reign.claims.is_empty() && (reign.incomplete == 0 || now >= reign.full_at);

@@ -27,6 +27,10 @@ pub enum Event {
     Settled(usize),
     /// The rows of the repository fall too far short of what live nodes hold.
     HeldShort,
+    /// This node writes the zone in this format from now on.
+    Format(u16),
+    /// The zone is written in this format, which this node cannot read.
+    Unreadable(u16),
 }
 
 /// Why a node is not in sync.
@@ -54,6 +58,8 @@ pub enum Reason {
     StoreFull,
     /// The repository gave fewer rows than live nodes hold; a person must confirm.
     Short,
+    /// The zone is written in this format, which this version does not read.
+    Format(u16),
     /// It was stopped.
     Stopped,
 }
@@ -61,6 +67,9 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Format(format) => {
+                return write!(f, "the zone is in format {format}, which this version cannot read");
+            }
             Self::None => "",
             Self::Starting => "starting",
             Self::StoreEmpty => "the zone store is empty; waiting for a primary to fill it",

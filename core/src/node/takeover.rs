@@ -3,6 +3,7 @@
 use super::reign::Stage;
 use super::{Event, Held, Node, Reason, Step};
 use crate::bugs::{self, Bug};
+use crate::election::Report;
 use crate::format::{BatchMeta, Head, Source};
 use crate::history::{self, TakeOver};
 use crate::id::Position;
@@ -14,11 +15,12 @@ impl Node {
         let head = self.head.clone();
         let complete = head.as_ref().filter(|h| h.is_complete());
         let plan = self.plan(complete);
+        let format = head.as_ref().map_or_else(|| self.formats.wanted(now), |head| head.format);
         if self.forgets_image(now, plan) {
             return;
         }
         let Some(reign) = &mut self.reign else { return };
-        reign.plan = plan;
+        (reign.plan, reign.format) = (plan, format);
         let at = head.as_ref().map_or(Position::START, Head::position);
         match (plan, complete) {
             (TakeOver::FirstLoad, _) | (TakeOver::Restore, None) => self.open(at),
@@ -72,6 +74,22 @@ impl Node {
         }
     }
 
+    /// Takes in what live nodes report. A first load is left to a candidate that holds a state, once
+    /// and for a TTL: then it is no first load.
+    pub(super) fn hear_live(&mut self, now: Instant, live: &[Report]) {
+        let (own, filter) = (self.config.election.instance, self.config.filter);
+        let Some(reign) = &mut self.reign else { return };
+        reign.heard = true;
+        let begins = reign.plan == TakeOver::FirstLoad && reign.stage == Stage::Preparing;
+        let better = |r: &Report| {
+            r.can_stand && r.filter == filter && r.instance != own && r.position != Position::START
+        };
+        if begins && !self.left_first_load && live.iter().any(better) {
+            self.left_first_load = true;
+            self.step_down(now, self.config.election.ttl);
+        }
+    }
+
     /// Begins the term on `previous`, with a sequence above one's own and every claimed one.
     fn open(&mut self, previous: Position) {
         let claimed = self.head.iter().flat_map(|h| h.claims.claims()).map(|c| c.position.sequence);
@@ -101,10 +119,12 @@ impl Node {
     pub(super) fn opened(&mut self, now: Instant, meta: BatchMeta) {
         self.push_event(Event::Opened(meta.position));
         let known = self.head.as_ref().map_or(Source::default(), |h| h.source);
-        let snapshot = self.head.as_ref().and_then(|h| h.snapshot).map_or(0, |s| s.bytes);
+        let snapshot = self.head.as_ref().and_then(|h| h.snapshot);
+        let format = self.formats.wanted(now);
         let Some(reign) = &mut self.reign else { return };
         reign.acknowledged = meta.position;
-        reign.snapshot_bytes = snapshot;
+        reign.snapshot_bytes = snapshot.map_or(0, |s| s.bytes);
+        reign.snapshot_at = snapshot.map_or(Position::START, |s| s.position);
         reign.log_bytes = self.log_bytes;
         reign.since = if known == Source::default() { None } else { Some(known) };
         reign.full_at = now + self.config.full_read;
@@ -114,7 +134,7 @@ impl Node {
                 advance(self.held.as_mut(), meta.position);
             }
             TakeOver::Restore if self.staged.is_none() => {
-                reign.stage = Stage::Filling { from: meta.position };
+                reign.stage = Stage::Filling { from: meta.position, format };
             }
             TakeOver::Restore | TakeOver::Reconcile => {
                 advance(self.staged.as_mut(), meta.position);

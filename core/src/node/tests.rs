@@ -4,6 +4,7 @@
 //! The promises are checked after each event. To replay a seed, set `ZONESYNC_SEED`.
 
 mod alone;
+mod formats;
 mod host;
 mod image;
 mod rules;
@@ -19,6 +20,7 @@ use store::{State, Store, digest};
 use super::{Event, Reason};
 use crate::digest::Fingerprint;
 use crate::election::Role;
+use crate::format::FormatRange;
 use crate::id::{InstanceId, Position, Term};
 use crate::random::Random;
 use crate::time::{Duration, Instant};
@@ -69,11 +71,15 @@ impl World {
         world
     }
 
-    /// Starts a host; the last one is an observer.
+    /// Starts a host; the last one is an observer. The first is always of the newest version, each
+    /// other now of this and now of the one before.
     fn start(&mut self, number: usize) -> Host {
         self.instances += 1;
         let candidate = number + 1 < HOSTS;
         let mut host = Host::new(self.instances, candidate, self.random.next(), self.now);
+        if number > 0 && self.instances.is_multiple_of(2) {
+            host = host.reading(self.now, FormatRange::up_to(1));
+        }
         host.master = self.pick(2) as usize;
         host
     }

@@ -79,6 +79,7 @@ impl Node {
         if matches!(step, Some(Step::ReadRepository { .. })) {
             self.see_read(full, &difference);
         }
+        let format = self.formats.wanted(now);
         let Some(reign) = &mut self.reign else { return };
         if !matches!(reign.stage, Stage::Preparing | Stage::Steady) {
             // It was asked for by a reign that is over.
@@ -106,7 +107,7 @@ impl Node {
                 reign.since.get_or_insert_default();
                 let filling = reign.plan == TakeOver::FirstLoad && reign.stage == Stage::Preparing;
                 reign.stage = if filling {
-                    Stage::Filling { from: reign.acknowledged }
+                    Stage::Filling { from: reign.acknowledged, format }
                 } else if changes > 0 {
                     if reign.stage == Stage::Steady {
                         reign.plan = TakeOver::Follow;
@@ -170,6 +171,9 @@ impl Node {
                 state.list.advance(position);
             }
         }
+        if let Some(reign) = self.reign.as_mut().filter(|reign| reign.is_of(term)) {
+            reign.unanswered = write != Write::Done;
+        }
         if write == Write::Failed
             && bugs::planted(Bug::RetryAppliedTwice)
             && let Some(reign) = self.reign.as_mut().filter(|reign| reign.is_of(term))
@@ -192,7 +196,9 @@ impl Node {
     /// holds.
     pub fn handle_snapshot(&mut self, now: Instant, write: Write, bytes: u64, held: Option<Held>) {
         let step = self.finish();
-        let Some(Step::Snapshot { term, position, from, list, settled, .. }) = step else { return };
+        let Some(Step::Snapshot { term, position, from, format, list, settled, .. }) = step else {
+            return;
+        };
         if write == Write::Done && from.is_some() {
             if let Some(held) = held {
                 self.held = Some(held);
@@ -212,7 +218,13 @@ impl Node {
         reign.log_bytes = 0;
         reign.snapshot_bytes = bytes;
         reign.trim_due = true;
-        if reign.stage == (Stage::Packing { more: true }) {
+        reign.snapshot_at = position;
+        let changed = core::mem::replace(&mut reign.format, format) != format;
+        if changed || from.is_some() {
+            self.push_event(Event::Format(format));
+        }
+        let Some(reign) = &mut self.reign else { return };
+        if matches!(reign.stage, Stage::Packing { more: true, .. }) {
             reign.stage = Stage::Publishing;
             return;
         }

@@ -1,21 +1,23 @@
 //! Finds what was written but is read by nobody: wrong keys, and variables spelled naturally.
 
-use super::keys::{DISTRIBUTED, KEYS, nearest};
+use super::keys::{KEYS, Key, Kind, distributed, nearest, without_indices};
 use super::problem::{Origin, Problem};
-use super::reader::Reader;
+use super::reader::{Explained, Reader};
 use super::variables;
 
 /// Notes keys that nobody reads: ours are problems, those of the shared store are doubts.
 pub(super) fn unknown_keys(reader: &mut Reader<'_>) {
     let properties = reader.properties;
-    let host = properties.host.keys().map(|key| (key, Origin::Property(key.clone())));
+    let host = properties.host.keys().chain(properties.overrides.keys());
+    let host = host.map(|key| (key, Origin::Property(key.clone())));
     let files = properties
         .files
         .iter()
         .map(|(key, (name, leaf))| (key, Origin::File { name: name.clone(), line: leaf.line }));
     for (key, origin) in files.chain(host) {
         if in_scope(key, "zonesync") {
-            if !KEYS.iter().any(|known| known.name == key) && !is_blank_block(reader, key) {
+            let known = |known: &&Key| known.name == key || list_item(key) == Some(known.name);
+            if !KEYS.iter().any(|key| known(&key)) && !is_blank_block(reader, key) {
                 let own = KEYS.iter().map(|key| key.name).filter(|name| in_scope(name, "zonesync"));
                 reader.problems.push(unknown(key, origin, own));
             }
@@ -24,8 +26,10 @@ pub(super) fn unknown_keys(reader: &mut Reader<'_>) {
         let short = key.strip_prefix("repositories.").unwrap_or(key);
         if in_scope(short, "distributed-sync") && !is_blank_block(reader, key) {
             let bare = without_indices(short);
-            if !DISTRIBUTED.contains(&bare.as_str()) {
-                let mut warning = unknown(key, origin, DISTRIBUTED.iter().copied());
+            let known =
+                || distributed().any(|known| known == bare || list_item(short) == Some(known));
+            if !known() && !reader.astray.contains(key) {
+                let mut warning = unknown(key, origin, distributed());
                 warning.message.push_str("; a stock gateway ignores it");
                 reader.doubt(warning);
             }
@@ -35,7 +39,7 @@ pub(super) fn unknown_keys(reader: &mut Reader<'_>) {
 
 /// Notes variables that look like one of the known keys, or like one of ours, and set nothing.
 pub(super) fn stray_variables(reader: &mut Reader<'_>) {
-    let known = || KEYS.iter().map(|key| key.name).chain(DISTRIBUTED.iter().copied());
+    let known = || KEYS.iter().map(|key| key.name);
     for name in reader.properties.variables.names() {
         let Some((cut, prefix_counts)) = variables::cut_any_case(name) else { continue };
         let indices = indices(cut);
@@ -78,12 +82,47 @@ pub(super) fn stray_variables(reader: &mut Reader<'_>) {
     }
 }
 
+/// Notes what decides whom a node speaks with and how, where it does not come from a file: a variable
+/// of a container sets such a key easily by accident.
+pub(super) fn foreign_sources(reader: &mut Reader<'_>) {
+    const SCOPES: [&str; 4] =
+        ["distributed-sync.redis", "zonesync.encryption", "zonesync.tls", "zonesync.config"];
+    let from_elsewhere = |line: &&Explained| {
+        let outside = matches!(line.origin, Origin::Variable(_) | Origin::Property(_));
+        outside && SCOPES.iter().any(|scope| in_scope(&line.key, scope))
+    };
+    let note = |line: &Explained| Problem {
+        key: line.key.clone(),
+        origin: line.origin.clone(),
+        value: line.value.clone(),
+        message: "set from outside the files".to_owned(),
+    };
+    let notes: Vec<Problem> = reader.explain.iter().filter(from_elsewhere).map(note).collect();
+    reader.notes.extend(notes);
+}
+
+/// Notes keys of older gateways that nobody reads any more.
+pub(super) fn retired_keys(reader: &mut Reader<'_>) {
+    const CRON: &str = "services.sync.cron";
+    if let Some(value) = reader.properties.raw(CRON) {
+        let message = "has no effect: services.sync.delay says how often";
+        reader.note(CRON, Some(&value), message);
+    }
+}
+
 fn unknown<'a>(key: &str, origin: Origin, known: impl Iterator<Item = &'a str>) -> Problem {
     let hint = match nearest(&without_indices(key), known) {
         Some(near) => format!("unknown key: did you mean {near}?"),
         None => "unknown key".to_owned(),
     };
     Problem { key: key.to_owned(), origin, value: None, message: hint }
+}
+
+/// Gives the comma list that an item of a YAML list belongs to.
+fn list_item(key: &str) -> Option<&'static str> {
+    let (list, _) = key.strip_suffix(']')?.rsplit_once('[')?;
+    let known = KEYS.iter().find(|known| known.name == list)?;
+    (known.kind == Kind::List).then_some(known.name)
 }
 
 fn in_scope(key: &str, scope: &str) -> bool {
@@ -97,20 +136,7 @@ fn is_blank_block(reader: &Reader<'_>, key: &str) -> bool {
     let short = key.strip_prefix("repositories.").unwrap_or(key);
     let block =
         |known: &str| known.strip_prefix(short).is_some_and(|rest| rest.starts_with(['.', '[']));
-    blank && (KEYS.iter().any(|known| block(known.name)) || DISTRIBUTED.iter().any(|k| block(k)))
-}
-
-/// Replaces each `[3]` by `[]`.
-fn without_indices(key: &str) -> String {
-    let mut out = String::new();
-    let mut inside = false;
-    for c in key.chars() {
-        inside = (inside || c == '[') && c != ']';
-        if !inside || !c.is_ascii_digit() {
-            out.push(c);
-        }
-    }
-    out
+    blank && KEYS.iter().any(|known| block(known.name))
 }
 
 /// Fills the `[]` of a known name; none if the numbers are too few or too many.

@@ -93,6 +93,13 @@ impl std::error::Error for ConfigError {}
 pub(super) fn is_secret(key: &str) -> bool {
     let bare = key.trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit());
     let last = bare.rsplit('.').next().unwrap_or(bare).to_ascii_lowercase();
+    // A file with a key is none, and its name is what one needs to know.
+    let file = bare.strip_suffix(".key").is_some_and(|block| {
+        block.ends_with(']') && block.contains("certificates[") || block.ends_with("keystore")
+    });
+    if file {
+        return false;
+    }
     const ENDS: [&str; 9] = [
         "password",
         "passwd",
@@ -109,7 +116,9 @@ pub(super) fn is_secret(key: &str) -> bool {
 
 /// Makes a value fit to be shown: a secret is masked, and so is the user part of an address.
 pub(super) fn shown(value: &str, secret: bool) -> String {
-    if secret {
+    // Where a path is asked for, a person may paste what the file should hold: PEM, or base64 of DER.
+    let pasted = value.contains("-----BEGIN") || value.len() > 100 && value.starts_with("MI");
+    if secret || pasted {
         return MASK.to_owned();
     }
     let mut out = String::new();
@@ -152,7 +161,15 @@ mod tests {
         for key in secret {
             assert!(is_secret(key), "{key}");
         }
-        for key in ["zonesync.zone", "keystore.path", "tags", "password.file"] {
+        let open = [
+            "zonesync.zone",
+            "keystore.path",
+            "tags",
+            "password.file",
+            "a.keystore.certificates[10].key",
+            "a.keystore.key",
+        ];
+        for key in open {
             assert!(!is_secret(key), "{key}");
         }
     }
@@ -163,6 +180,8 @@ mod tests {
         assert_eq!(shown("a://u:p@h,b://v:q@i", false), "a://***@i");
         assert_eq!(shown("http://host/x y@z", false), "http://host/x y@z");
         assert_eq!(shown("hush", true), "***");
+        assert_eq!(shown("-----BEGIN PRIVATE KEY-----\nhush", false), "***");
+        assert_eq!(shown(&format!("MIIE{}", "A".repeat(100)), false), "***");
         assert_eq!(shown(&"ä".repeat(500), false).chars().count(), SHOWN_MAX + 1);
     }
 

@@ -43,48 +43,80 @@ pub(super) struct Reader<'a> {
     pub(super) strict: bool,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// What is as it should be, but may surprise.
+    pub(super) notes: Vec<Problem>,
     pub(super) explain: Vec<Explained>,
+    /// Unknown keys that were understood all the same.
+    pub(super) astray: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(properties: &'a Properties) -> Self {
-        let (problems, warnings) = (Vec::new(), Vec::new());
-        Self { properties, strict: false, problems, warnings, explain: Vec::new() }
+        Self {
+            properties,
+            strict: false,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            notes: Vec::new(),
+            explain: Vec::new(),
+            astray: Vec::new(),
+        }
     }
 
     /// Reads text. Blank means unset, wherever it stands.
-    pub(super) fn text(&mut self, key: &'static str) -> Option<Value> {
+    pub(super) fn text(&mut self, key: &str) -> Option<Value> {
         let found = self.find(key);
         self.explain(key, found.as_ref());
         found
     }
 
+    /// Reads text where present but blank is not the same as unset.
+    pub(super) fn text_or_blank(&mut self, key: &str) -> Option<Value> {
+        let found = match self.properties.get(key) {
+            Ok(found) => found.or_else(|| self.default(key)),
+            Err(_) => return self.text(key),
+        };
+        self.explain(key, found.as_ref());
+        found
+    }
+
+    /// Notes what a key holds that has no effect here, so that it is not checked either.
+    pub(super) fn skip(&mut self, key: &str) {
+        let found = self.properties.raw(key);
+        self.explain(key, found.as_ref());
+    }
+
+    /// Tells whether a key is set to anything but blanks, wherever it stands.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.properties.raw(key).is_some_and(|value| !value.text.trim().is_empty())
+    }
+
     /// Reads a bool.
-    pub(super) fn bool(&mut self, key: &'static str) -> bool {
+    pub(super) fn bool(&mut self, key: &str) -> bool {
         self.typed(key, scalar::bool, |_| true, "must be true or false").unwrap_or_default()
     }
 
     /// Reads a whole number within bounds.
-    pub(super) fn count(&mut self, key: &'static str, low: i64, high: i64) -> i64 {
+    pub(super) fn count(&mut self, key: &str, low: i64, high: i64) -> i64 {
         let right = format!("must be a whole number from {low} to {high}");
         self.typed(key, scalar::int, |n| (low..=high).contains(n), &right).unwrap_or(low)
     }
 
     /// Reads a time within bounds.
-    pub(super) fn duration(&mut self, key: &'static str, low: u64, high: u64) -> Duration {
+    pub(super) fn duration(&mut self, key: &str, low: u64, high: u64) -> Duration {
         let bounds = Duration::from_millis(low)..=Duration::from_millis(high);
         let right = format!("must be a time such as 3s or 500ms, from {low} ms to {high} ms");
         self.typed(key, scalar::duration, |d| bounds.contains(d), &right).unwrap_or_default()
     }
 
     /// Reads a size of at least `low` bytes.
-    pub(super) fn size(&mut self, key: &'static str, low: u64) -> u64 {
+    pub(super) fn size(&mut self, key: &str, low: u64) -> u64 {
         let right = format!("must be a size such as 64MiB, at least {low} bytes");
         self.typed(key, scalar::size, |size| *size >= low, &right).unwrap_or(low)
     }
 
     /// Reads one word of those that the table lists for the key, in any case.
-    pub(super) fn choice(&mut self, key: &'static str) -> Option<(&'static str, Value)> {
+    pub(super) fn choice(&mut self, key: &str) -> Option<(&'static str, Value)> {
         let Kind::Choice(words) = keys::named(key).kind else {
             panic!("{key} is read as a choice but is none in the table of keys")
         };
@@ -101,7 +133,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads items with commas between them. A list of the file is read too, with a warning.
-    pub(super) fn list(&mut self, key: &'static str) -> Vec<String> {
+    pub(super) fn list(&mut self, key: &str) -> Vec<String> {
         let split = |text: &str| text.split(',').map(|item| item.trim().to_owned()).collect();
         let own = self.properties.raw(key);
         if own.is_some() {
@@ -119,9 +151,11 @@ impl<'a> Reader<'a> {
         }
         if let Some(first) = &first {
             let value = Value { text: items.join(","), ..first.clone() };
-            let warning = "a stock gateway ignores this list and takes everything: \
-                           write one text with commas";
-            self.doubt(problem(key, Some(&value), warning.to_owned()));
+            if !keys::named(key).is_own() {
+                let warning = "a stock gateway ignores this list and takes everything: \
+                               write one text with commas";
+                self.doubt(problem(key, Some(&value), warning.to_owned()));
+            }
             self.explain(key, Some(&value));
         } else {
             self.explain(key, None);
@@ -146,7 +180,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes what was worked out for a key that nobody set.
-    pub(super) fn worked_out(&mut self, key: &'static str, text: &str) {
+    pub(super) fn worked_out(&mut self, key: &str, text: &str) {
         if let Some(line) = self.explain.iter_mut().find(|line| line.key == key) {
             line.value = Some(shown(text, false));
         }
@@ -158,7 +192,7 @@ impl<'a> Reader<'a> {
 
     fn typed<T>(
         &mut self,
-        key: &'static str,
+        key: &str,
         read: fn(&str, Style) -> Option<T>,
         within: impl Fn(&T) -> bool,
         right: &str,
@@ -171,17 +205,25 @@ impl<'a> Reader<'a> {
         value
     }
 
+    /// Notes what is right, but may surprise.
+    pub(super) fn note(&mut self, key: &str, value: Option<&Value>, message: impl Into<String>) {
+        self.notes.push(problem(key, value, message.into()));
+    }
+
     /// Gives what is set, else the default of the table.
-    fn find(&mut self, key: &'static str) -> Option<Value> {
+    fn find(&mut self, key: &str) -> Option<Value> {
+        self.resolve(key).or_else(|| self.default(key))
+    }
+
+    /// Gives the default of the table.
+    fn default(&self, key: &str) -> Option<Value> {
         let default = keys::named(key).default;
-        self.resolve(key).or_else(|| {
-            let plain = !default.is_empty() && !default.starts_with('[');
-            plain.then(|| Value {
-                text: default.to_owned(),
-                style: Style::Through,
-                origin: Origin::Default,
-                secret: false,
-            })
+        let plain = !default.is_empty() && !default.starts_with('[');
+        plain.then(|| Value {
+            text: default.to_owned(),
+            style: Style::Through,
+            origin: Origin::Default,
+            secret: false,
         })
     }
 

@@ -1,6 +1,6 @@
 //! Where a value comes from: the sources in their order, old and new names, placeholders.
 //!
-//! Highest first: variables with a Gravitee prefix, properties of the host, all other variables,
+//! Highest first: what the caller sets itself, variables with a Gravitee prefix, properties of the host, all other variables,
 //! files. What a stock gateway reads under `repositories.` is looked for under the short name in
 //! every source first.
 
@@ -11,6 +11,7 @@ use super::problem::{Origin, is_secret};
 use super::scalar::Style;
 use super::variables::Variables;
 use super::yaml::Leaf;
+use crate::secret::SecretResolver;
 
 /// The name of the folder that paths in a configuration start from.
 pub(super) const HOME: &str = "gravitee.home";
@@ -63,12 +64,16 @@ pub(super) struct Unresolved {
 /// All sources.
 #[derive(Default)]
 pub(super) struct Properties {
+    /// What stands above all else, by full name.
+    pub(super) overrides: BTreeMap<String, String>,
     pub(super) variables: Variables,
     pub(super) host: BTreeMap<String, String>,
     /// What the files say, later ones over earlier ones, with the file's name.
     pub(super) files: BTreeMap<String, (Arc<str>, Leaf)>,
     /// The folder that [`HOME`] means when nobody says so.
     pub(super) home: String,
+    /// Who knows the secrets that are kept elsewhere.
+    pub(super) resolver: Option<Arc<dyn SecretResolver>>,
 }
 
 impl Properties {
@@ -90,9 +95,22 @@ impl Properties {
         }
         if is_reference(&value.text) {
             value.secret = true;
-            return Err(Unresolved { value, message: NO_RESOLVER.to_owned() });
+            match self.secret(&value.text) {
+                Ok(text) => (value.text, value.style) = (text, Style::Text),
+                Err(message) => return Err(Unresolved { value, message }),
+            }
         }
         Ok(Some(value))
+    }
+
+    /// Asks the host for a secret. One that cannot be had is an error, never a literal or unset.
+    fn secret(&self, reference: &str) -> Result<String, String> {
+        let Some(resolver) = &self.resolver else { return Err(NO_RESOLVER.to_owned()) };
+        let found = resolver.resolve(reference.trim());
+        match found.map_err(|why| format!("the secret it names cannot be had: {why}"))? {
+            Some(secret) => Ok(secret.reveal().to_owned()),
+            None => Err("the secret it names does not exist".to_owned()),
+        }
     }
 
     /// Lists the indices `[0]`, `[1]`, ... that the files give to a key which is a list there.
@@ -108,20 +126,40 @@ impl Properties {
             .any(|scope| key.strip_prefix(scope).is_some_and(|rest| rest.starts_with('.')));
         let found = self.plain(key);
         if found.is_none() && scoped {
-            return self.plain(&format!("repositories.{key}"));
+            let mut found = self.plain(&format!("repositories.{key}"))?;
+            // These arrive as text on a stock gateway, whatever they were in the file.
+            if found.style == Style::Plain {
+                found.style = Style::Through;
+            }
+            return Some(found);
         }
         found
     }
 
+    /// Finds a value under just this name. The home folder is always absolute.
     fn plain(&self, key: &str) -> Option<Value> {
+        let mut found = self.first(key)?;
+        if key == HOME
+            && let Ok(path) = std::path::absolute(&found.text)
+        {
+            found.text = path.to_string_lossy().into_owned();
+        }
+        Some(found)
+    }
+
+    fn first(&self, key: &str) -> Option<Value> {
         let secret = is_secret(key);
         let text = |text: &str, origin| {
             Some(Value { text: text.to_owned(), style: Style::Text, origin, secret })
         };
-        let host = || {
-            let value = self.host.get(key)?;
+        let property = |values: &BTreeMap<String, String>| {
+            let value = values.get(key)?;
             text(value, Origin::Property(key.to_owned()))
         };
+        let host = || property(&self.host);
+        if let Some(value) = property(&self.overrides) {
+            return Some(value);
+        }
         if let Some(value) = PROPERTY_FIRST.contains(&key).then(host).flatten() {
             return Some(value);
         }
@@ -241,7 +279,7 @@ impl Properties {
         match text {
             Ok(text) if is_reference(&text) => {
                 *secret = true;
-                Err(NO_RESOLVER.to_owned())
+                self.secret(&text).map(Some)
             }
             text => text.map(Some),
         }
@@ -263,7 +301,7 @@ fn is_reference(text: &str) -> bool {
 /// Tells whether a text is one placeholder and nothing else.
 fn whole_placeholder(text: &str) -> bool {
     let inner = text.strip_prefix("${");
-    inner.is_some_and(|inner| closing(inner) == Some(inner.len() - 1))
+    inner.is_some_and(|inner| closing(inner).is_some_and(|end| end + 1 == inner.len()))
 }
 
 /// Finds the brace that ends a placeholder, given what follows its start.

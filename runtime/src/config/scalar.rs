@@ -71,10 +71,11 @@ pub(super) fn int(text: &str, style: Style) -> Option<i64> {
         Plain::Text => spring_int(text),
         Plain::Null | Plain::Bool(_) => None,
     };
-    match style {
-        Style::Plain => by_yaml(),
-        Style::Text => spring_int(text),
-        Style::Through => by_yaml().or_else(|| spring_int(text)),
+    match (style, plain(text)) {
+        (Style::Plain, _) => by_yaml(),
+        // What came through as text is no longer cut.
+        (Style::Through, Plain::Int(Some(value))) => Some(value),
+        (Style::Text | Style::Through, _) => spring_int(text),
     }
 }
 
@@ -267,6 +268,7 @@ mod tests {
         assert_eq!(int("30_000", Style::Plain), Some(30_000));
         assert_eq!(int("30_000", Style::Text), None);
         assert_eq!(int("30_000", Style::Through), Some(30_000));
+        assert_eq!(int("6379.7", Style::Through), None);
         assert_eq!(int("0123", Style::Plain), Some(83));
         assert_eq!(int("0123", Style::Text), Some(123));
         assert_eq!(int("6379.7", Style::Plain), Some(6379));

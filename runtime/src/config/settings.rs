@@ -8,6 +8,7 @@ use zonesync_core::id::{NodeId, ZoneName};
 use super::management::{self, Repository};
 use super::place;
 use super::reader::Reader;
+use super::redis::{self, RedisSettings};
 use crate::node::Options;
 use crate::secret::Secret;
 
@@ -21,6 +22,8 @@ pub struct Settings {
     pub node: NodeId,
     /// The zone's store. Without one there is no zone: the node reads the repository alone.
     pub store: Option<Store>,
+    /// Encryption of what the zone keeps there.
+    pub encryption: Encryption,
     /// The management repository. A node without one follows and never stands.
     pub repository: Option<Repository>,
     /// Which part of the repository this node is about.
@@ -82,6 +85,26 @@ pub enum Store {
         /// The most bytes it holds.
         max: u64,
     },
+    /// In Redis or Valkey.
+    Redis(Box<RedisSettings>),
+}
+
+/// Encryption of what a zone keeps in its store, in the native layout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encryption {
+    /// The files with the keys: all read, the first writes. None: nothing is encrypted.
+    pub keys: Vec<KeyFile>,
+    /// Whether unencrypted data is read as well.
+    pub plaintext: bool,
+}
+
+/// One key of a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFile {
+    /// What records call it.
+    pub id: String,
+    /// The file that holds it.
+    pub path: PathBuf,
 }
 
 /// Which part of the repository a node is about. Empty lists take everything.
@@ -119,6 +142,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Settings {
         reader.warning("services.sync.enabled", value.as_ref(), "synchronisation is off");
     }
     let store = read_store(reader);
+    let encryption = read_encryption(reader);
     let repository = management::read(reader);
     if store.is_none() && repository.is_none() && reader.problems.is_empty() {
         let message = "there is neither a zone nor a repository to read from: \
@@ -141,6 +165,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Settings {
     };
     Settings {
         store,
+        encryption,
         repository,
         filter,
         enabled,
@@ -186,38 +211,81 @@ fn read_node(reader: &mut Reader<'_>) -> NodeId {
 
 /// A zone starts when the distributed mode is on or a store of our own is named.
 fn read_store(reader: &mut Reader<'_>) -> Option<Store> {
-    const KEY: &str = "zonesync.store";
     let max = reader.size("zonesync.memory.max", 1 << 20);
     let distributed = reader.bool("services.sync.distributed.enabled");
+    let word = store_word(reader, distributed);
+    let redis = redis::read(reader, word == Some("redis"));
+    match word? {
+        "memory" => Some(Store::Memory { max }),
+        _ => redis.map(|redis| Store::Redis(Box::new(redis))),
+    }
+}
+
+/// Says which store there is to be. A wrong word has been noted as a problem.
+fn store_word(reader: &mut Reader<'_>, distributed: bool) -> Option<&'static str> {
+    const KEY: &str = "zonesync.store";
     let stock = reader.choice("distributed-sync.type");
-    let set = reader.properties.raw(KEY).is_some_and(|value| !value.text.trim().is_empty());
     let own = reader.choice(KEY);
-    let (key, word, value) = match (own, stock) {
-        (Some((word, value)), _) => (KEY, word, value),
-        (None, _) if set => return None, // it is wrong, and has been noted as such
+    match (own, stock) {
+        (Some((word, _)), _) => Some(word),
+        (None, _) if reader.is_set(KEY) => None,
         (None, _) if !distributed => {
             let message = "no zone: this node reads the repository alone; \
                            services.sync.distributed.enabled or zonesync.store would start one";
             reader.warning("services.sync.distributed.enabled", None, message);
-            return None;
+            None
         }
-        (None, Some((word, value))) => {
+        (None, Some((word, _))) => {
             reader.worked_out(KEY, word);
-            ("distributed-sync.type", word, value)
+            Some(word)
         }
+        (None, None) if reader.is_set("distributed-sync.type") => None,
         (None, None) => {
             let message = "services.sync.distributed.enabled is true, so a store is needed: \
-                           set zonesync.store: memory";
+                           set zonesync.store, or distributed-sync.type";
             reader.problem(KEY, None, message);
-            return None;
+            None
         }
-    };
-    if word == "memory" {
-        return Some(Store::Memory { max });
     }
-    let message = "this build has no Redis store yet: set zonesync.store: memory";
-    reader.problem(key, Some(&value), message);
-    None
+}
+
+/// The longest id of a key.
+const KEY_ID_MAX: usize = 64;
+
+fn read_encryption(reader: &mut Reader<'_>) -> Encryption {
+    const KEYS: &str = "zonesync.encryption.keys";
+    let items = reader.list(KEYS);
+    let plaintext = reader.bool("zonesync.encryption.plaintext");
+    let mut keys: Vec<KeyFile> = Vec::new();
+    for item in &items {
+        let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let id = item.split_once(':').filter(|(id, path)| {
+            (1..=KEY_ID_MAX).contains(&id.len()) && id.chars().all(named) && !path.is_empty()
+        });
+        let message = match id {
+            // What was written may be the key itself, so it is not shown.
+            None => {
+                "must be items id:path, with an id of 1 to 64 of `A-Z a-z 0-9 . _ -`".to_owned()
+            }
+            Some((id, _)) if keys.iter().any(|key| key.id == id) => {
+                format!("the id {id} stands here twice")
+            }
+            Some((id, path)) => {
+                keys.push(KeyFile { id: id.to_owned(), path: PathBuf::from(path.trim()) });
+                continue;
+            }
+        };
+        let at =
+            reader.properties.raw(KEYS).or_else(|| reader.properties.raw(&format!("{KEYS}[0]")));
+        let value = at.map(|value| super::resolve::Value { secret: true, ..value });
+        reader.problem(KEYS, value.as_ref(), message);
+        break;
+    }
+    if plaintext && items.is_empty() {
+        let message = "has no effect: without zonesync.encryption.keys nothing is encrypted";
+        reader.warning("zonesync.encryption.plaintext", None, message);
+    }
+    Encryption { keys, plaintext }
 }
 
 /// The other layout and the mirror of it are known by name, so that the message is plain.

@@ -30,7 +30,7 @@ fn lines(problems: &[Problem]) -> String {
 
 #[test]
 fn the_defaults_are_those_of_the_table() {
-    let Loaded { settings, warnings, explain } = good(BASE);
+    let Loaded { settings, warnings, explain, .. } = good(BASE);
     assert_eq!(settings.zone.as_str(), "default");
     assert_eq!(settings.store, Some(Store::Memory { max: 1 << 30 }));
     assert_eq!(settings.options(), crate::Options { candidate: false, ..Default::default() });
@@ -43,10 +43,32 @@ fn the_defaults_are_those_of_the_table() {
 
 #[test]
 fn every_key_of_the_table_is_read_and_no_other() {
-    let explain = good(BASE).explain;
-    let read: Vec<&str> = explain.iter().map(|line| line.key.as_str()).collect();
     let table: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
-    assert_eq!(read, table, "the table is sorted, and each of its keys is read once");
+    let single: Vec<&str> = table.iter().copied().filter(|name| !name.contains("[]")).collect();
+    assert!(table.is_sorted(), "the table is sorted by name");
+    for yaml in [BASE, "zonesync.store: redis\n"] {
+        let explain = good(yaml).explain;
+        let read: Vec<&str> = explain.iter().map(|line| line.key.as_str()).collect();
+        assert_eq!(read, single, "each key of the table is read once");
+    }
+    // Lists are read as far as they go, whatever they are for.
+    let lists = "zonesync.store: redis
+distributed-sync.redis:
+  ssl: true
+  sentinel: {master: m, nodes: [{host: s, port: 1}]}
+  keystore: {type: pem, certificates: [{cert: c, key: k}]}
+";
+    let node = "distributed-sync.redis.cluster.nodes: [{host: c, port: 2}]\n";
+    let cluster = format!("zonesync.store: redis\n{node}");
+    for (yaml, base) in
+        [(lists, "keystore.certificates"), (lists, "sentinel.nodes"), (&cluster, "cluster.nodes")]
+    {
+        let explain = read(&sources(yaml)).unwrap_or_else(|error| panic!("{error}")).explain;
+        let listed = explain.iter().map(|line| line.key.as_str()).filter(|key| key.contains(base));
+        let listed: Vec<String> = listed.map(keys::without_indices).collect();
+        let wanted: Vec<&str> = table.iter().copied().filter(|key| key.contains(base)).collect();
+        assert_eq!(listed, wanted);
+    }
 }
 
 #[test]
@@ -124,7 +146,7 @@ zonesync:
   poll: soon
   layout: gravitee
   mirror: gravitee
-  store: redis
+  store: disk
   feed: {max: 0}
 ";
     let variables = [("GRAVITEE_ZONESYNC_FULLREAD", "never")];
@@ -137,7 +159,7 @@ zonesync:
         "zonesync.poll (g.yml:5): must be a time such as 3s",
         "zonesync.layout (g.yml:6): the gravitee layout is not supported yet",
         "zonesync.mirror (g.yml:7): the gravitee layout is not supported yet",
-        "zonesync.store (g.yml:8): this build has no Redis store yet",
+        "zonesync.store (g.yml:8): must be memory or redis, got \"disk\"",
         "zonesync.feed.max (g.yml:9): ",
         "zonesync.full-read (variable GRAVITEE_ZONESYNC_FULLREAD): ",
     ];
@@ -160,8 +182,11 @@ fn a_zone_starts_only_when_asked_for() {
 
     let on = format!("{directory}services.sync.distributed.enabled: true\n");
     assert!(problems(&on).contains("a store is needed"));
-    let redis = problems(&format!("{on}distributed-sync.type: redis\n"));
-    assert!(redis.contains("distributed-sync.type (g.yml:3): this build has no Redis store yet"));
+    let redis = good(&format!("{on}distributed-sync.type: redis\n"));
+    assert!(matches!(redis.settings.store, Some(Store::Redis(_))));
+    let unknown = problems(&format!("{on}distributed-sync.type: floppy\n"));
+    assert!(unknown.contains("distributed-sync.type (g.yml:3): must be redis"), "{unknown}");
+    assert_eq!(unknown.lines().count(), 1, "{unknown}");
     let both = good(&format!("{on}distributed-sync.type: redis\nzonesync.store: memory\n"));
     assert!(both.settings.store.is_some());
 
@@ -321,11 +346,38 @@ fn files_are_read_in_order_and_reported_alone() {
 }
 
 #[test]
+fn what_comes_from_outside_the_files_is_noted_where_it_matters() {
+    let yaml = "zonesync.store: redis\ndistributed-sync.redis: {host: h, port: 1}\n\
+                services.sync.cron: x\n";
+    let variables = [
+        ("DISTRIBUTED_SYNC_REDIS_HOST", "elsewhere"),
+        ("GRAVITEE_DISTRIBUTEDSYNC_REDIS_PASSWORD", "hush"),
+        ("GRAVITEE_ZONESYNC_POLL", "1s"),
+    ];
+    let text = lines(&load(&with_variables(yaml, &variables)).unwrap().notes);
+    let host = "redis.host (variable DISTRIBUTED_SYNC_REDIS_HOST): set from outside the files";
+    assert!(text.contains(host) && text.contains("redis.password (variable"), "{text}");
+    assert!(text.contains("services.sync.cron (g.yml:3): has no effect"), "{text}");
+    assert!(text.lines().count() == 3 && !text.contains("hush"), "{text}");
+}
+
+#[test]
 fn any_key_can_be_looked_up() {
     let sources = with_variables("a.b: x${c:y}\nd.password: p\n", &[("GRAVITEE_C", "z")]);
     let found = lookup(&sources, "a.b").unwrap().unwrap();
     assert_eq!(found.to_string(), "a.b = xz (g.yml:1)");
     assert_eq!(lookup(&sources, "nothing").unwrap(), None);
+    let number = |yaml: &str| {
+        let found = lookup_as(
+            &super::Sources { text: Some(("g".into(), yaml.into())), ..Sources::default() },
+            "n",
+            Kind::Count,
+        );
+        found.map(|found| found.and_then(|line| line.value))
+    };
+    assert_eq!(number("n: 0x10").unwrap().as_deref(), Some("16"));
+    assert_eq!(number("n: ''").unwrap(), None);
+    assert!(number("n: 99999999999").is_err() && number("n: x").is_err());
     let written = written(&sources).unwrap();
     let lines: Vec<String> = written.iter().map(ToString::to_string).collect();
     assert_eq!(lines, ["a.b = x${c:y} (g.yml:1)", "d.password = *** (g.yml:2)"]);

@@ -68,7 +68,7 @@ pub(super) fn flatten(bytes: &[u8]) -> Result<BTreeMap<String, Leaf>, YamlError>
 }
 
 /// Decodes UTF-8, or UTF-16 with its mark, and refuses what YAML does not allow in a file.
-fn decode(bytes: &[u8]) -> Result<String, YamlError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<String, YamlError> {
     if bytes.len() > SIZE_MAX {
         return fail(0, format!("the file is larger than {SIZE_MAX} bytes"));
     }

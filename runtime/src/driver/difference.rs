@@ -123,7 +123,7 @@ fn first_load(work: &mut Work, reading: Reading) -> Difference {
 
 fn base_digest(base: Base, view: &View, staged: Option<&Staged>) -> Digest {
     match (base, staged) {
-        (Base::Staged, Some(staged)) => staged.digest.clone(),
+        (Base::Staged, Some(staged)) => staged.view().digest().clone(),
         _ => view.digest().clone(),
     }
 }
@@ -165,7 +165,7 @@ fn last_good(work: &Work, reading: &Reading, view: &View) -> Vec<Pending> {
 /// mapped: such a row counts as present, unless it says off all the same.
 fn gone(work: &Work, reading: &Reading, base: Base, view: &View) -> Vec<EntityKeyBuf> {
     match (base, &work.staged) {
-        (Base::Staged, Some(staged)) => missing(staged.sorted(), reading),
+        (Base::Staged, Some(staged)) => missing(staged.view().sorted(), reading),
         _ => missing(view.sorted(), reading),
     }
 }
@@ -299,7 +299,8 @@ pub(super) fn from_own(work: &mut Work) -> Difference {
     let hash = work.key;
     let mut changes = Vec::new();
     if let Some(staged) = &work.staged {
-        let old = staged.sorted().map(|(key, payload)| Sorted { key, payload, hash: &hash });
+        let old = staged.view().sorted();
+        let old = old.map(|(key, payload)| Sorted { key, payload, hash: &hash });
         let new = view.sorted().map(|(key, payload)| Sorted { key, payload, hash: &hash });
         for difference in diff::merge(old, new) {
             match difference {

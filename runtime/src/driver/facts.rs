@@ -21,6 +21,7 @@ pub(crate) struct Facts {
     /// When `standing` was taken, so that a lag goes on growing.
     pub(crate) at: Instant,
     pub(crate) store: Link,
+    pub(crate) unreplicated: bool,
     pub(crate) repository: Link,
     pub(crate) held: Vec<Held>,
     pub(crate) quarantined: Vec<QuarantinedItem>,
@@ -52,6 +53,7 @@ impl Board {
             standing: None,
             at: Instant::default(),
             store: Link::default(),
+            unreplicated: false,
             repository: Link::default(),
             held: Vec::new(),
             quarantined: Vec::new(),
@@ -98,6 +100,7 @@ impl Board {
 impl Facts {
     /// Takes in what a step had to say of the systems it asked.
     pub(super) fn note(&mut self, notes: Notes, now: WallTime) {
+        self.unreplicated = notes.unreplicated.unwrap_or(self.unreplicated);
         if notes.store_error.is_some() || notes.store_answered {
             self.step_error = notes.store_error;
             self.link_store(notes.store_answered, now);

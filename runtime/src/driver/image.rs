@@ -1,6 +1,6 @@
 //! The local image: read before all else, and kept with every turn.
 
-use zonesync_core::format::{FORMAT, Head};
+use zonesync_core::format::{FormatRange, Head};
 use zonesync_core::history::Claims;
 use zonesync_core::node::Held;
 use zonesync_core::time::Duration;
@@ -38,7 +38,7 @@ impl Driver {
             work.zone.unwrap_or((self.tools.incarnation, self.tools.filter));
         let end = Box::new(Head {
             incarnation,
-            format: FORMAT,
+            format: FormatRange::KNOWN.oldest,
             list: held.list.clone(),
             claims: Claims::new(),
             snapshot: None,

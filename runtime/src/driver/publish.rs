@@ -16,7 +16,11 @@ use super::load::held_of;
 use super::work::{InFlight, Work, change};
 use crate::entity::Entity;
 use crate::image::Kept;
+use crate::state::Bulk;
 use crate::store::{CommitSnapshot, Entry, HeadUpdate, Publish, StoreError, Written, ZoneStore};
+
+/// How many entities of a first load are read at once.
+const FILL_PART: usize = 2_000;
 
 /// What the store made of a write, as the rules see it.
 pub(super) fn outcome(written: Result<Written, StoreError>) -> (Write, Option<StoreError>) {
@@ -46,7 +50,7 @@ impl Work {
             settled: ending.settled.to_vec(),
             filter: Some(ending.filter),
             guard: Some(self.guard.clone()),
-            incarnation: 0,
+            ..HeadUpdate::default()
         }
     }
 }
@@ -55,21 +59,30 @@ impl Work {
 pub(super) async fn open(
     work: &mut Work,
     store: &dyn ZoneStore,
-    term: Term,
-    meta: BatchMeta,
-    incarnation: u128,
-    filter: Filter,
+    (term, meta, format): (Term, BatchMeta, u16),
+    update: HeadUpdate,
 ) -> Result<Written, StoreError> {
-    let bytes = BatchWriter::new().finish(meta, None).into();
-    let update = HeadUpdate { incarnation, filter: Some(filter), ..HeadUpdate::default() };
+    let bytes = BatchWriter::in_format(format).finish(meta, None).into();
     let entry = Entry { meta, bytes };
+    // A head that is there keeps its own, which may be that of the snapshot before.
+    let makes_head = meta.previous == Position::START;
+    let update = HeadUpdate { format: makes_head.then_some(format), ..update };
     let written = store.publish(Publish { term, entry, update }).await?;
     if written == Written::Done
         && let Some(staged) = &mut work.staged
     {
-        staged.position = meta.position;
+        staged.move_to(meta.position);
     }
     Ok(written)
+}
+
+/// Where a batch goes.
+pub(super) struct Place {
+    pub(super) term: Term,
+    pub(super) position: Position,
+    pub(super) previous: Position,
+    pub(super) base: Base,
+    pub(super) format: u16,
 }
 
 /// Publishes the next batch of what is pending and applies it to its base once it stands.
@@ -78,13 +91,14 @@ pub(super) async fn open(
 pub(super) async fn next_batch(
     work: &mut Work,
     store: &dyn ZoneStore,
-    (term, position, previous, base): (Term, Position, Position, Base),
+    place: &Place,
     ending: Ending,
 ) -> (Result<Written, StoreError>, u64, usize, Digest) {
+    let Place { term, position, base, .. } = *place;
     let same =
         |sent: &InFlight| sent.request.term == term && sent.request.entry.meta.position == position;
     if !work.in_flight.as_ref().is_some_and(same) {
-        work.in_flight = Some(build(work, term, position, previous, base, &ending));
+        work.in_flight = Some(build(work, place, &ending));
     }
     let Some(sent) = &work.in_flight else { unreachable!("it was just built") };
     let request = sent.request.clone();
@@ -109,21 +123,15 @@ pub(super) async fn next_batch(
 }
 
 /// Gathers pending changes into a record. They stay pending until it stands.
-fn build(
-    work: &Work,
-    term: Term,
-    position: Position,
-    previous: Position,
-    base: Base,
-    ending: &Ending,
-) -> InFlight {
+fn build(work: &Work, place: &Place, ending: &Ending) -> InFlight {
+    let Place { term, position, previous, base, format } = *place;
     let view = work.writer.view();
     let before = match (base, &work.staged) {
-        (Base::Staged, Some(staged)) => staged.digest.clone(),
+        (Base::Staged, Some(staged)) => staged.view().digest().clone(),
         _ => view.digest().clone(),
     };
     let mut after = before.clone();
-    let mut batch = BatchWriter::new();
+    let mut batch = BatchWriter::in_format(format);
     let mut changes = 0;
     for pending in &work.pending {
         if changes == 1 && bugs::planted(Bug::SourceAheadOfData) {
@@ -161,7 +169,7 @@ fn apply(work: &mut Work, entry: &Entry, position: Position, base: Base) {
         Err(error) => unreachable!("a record of our own making: {error}"),
     };
     match (base, &mut work.staged) {
-        (Base::Staged, Some(staged)) => staged.apply(position, batch.changes(), &work.key),
+        (Base::Staged, Some(staged)) => staged.apply(position, batch.changes()),
         _ => {
             work.writer.apply(position, &mut batch.changes());
             work.kept.push(Kept::Batch(entry.meta, entry.bytes.clone()));
@@ -186,6 +194,7 @@ pub(super) struct Packing {
     pub(super) position: Position,
     pub(super) from: Option<Position>,
     pub(super) pending: bool,
+    pub(super) format: u16,
 }
 
 /// Writes a snapshot, chunks first, head last. Gives its bytes and, for one that fills the store,
@@ -196,13 +205,13 @@ pub(super) async fn snapshot(
     packing: &Packing,
     ending: Ending,
 ) -> Result<(Written, u64, Option<Held>), StoreError> {
-    let Packing { term, position, from, pending } = *packing;
+    let Packing { term, position, from, pending, format } = *packing;
     let begun = store.begin_snapshot(term, position).await?;
     if begun != Written::Done {
         return Ok((begun, 0, None));
     }
     let view = work.writer.view();
-    let mut chunks = Chunks::new(store, term, position);
+    let mut chunks = Chunks::new(store, (term, format), position);
     let mut digest = Digest::EMPTY;
     let mut stored = Written::Done;
     if pending {
@@ -237,14 +246,11 @@ pub(super) async fn snapshot(
         Some(_) => work.last_update(&ending, Some(digest)),
         None => HeadUpdate::default(),
     };
+    let update = HeadUpdate { format: Some(format), ..update };
     let bytes = snapshot.bytes;
     let written = store.commit_snapshot(CommitSnapshot { term, snapshot, from, update }).await?;
     if written == Written::Done && pending {
-        let entities = std::mem::take(&mut work.first);
-        let mut changes = entities.iter().filter_map(|entity| {
-            change(&work.key, entity.key.as_ref(), None, Some(&entity.payload))
-        });
-        work.writer.apply(position, &mut changes);
+        fill(work, position);
         work.kept.push(Kept::Anew);
     }
     if written == Written::Done {
@@ -255,20 +261,42 @@ pub(super) async fn snapshot(
     Ok((written, bytes, held))
 }
 
+/// Fills the own state, which is empty, with what a first load has put into the store.
+fn fill(work: &mut Work, position: Position) {
+    let entities = std::mem::take(&mut work.first);
+    let mut bulk = Bulk::new(work.key);
+    let parts: Vec<_> = entities.chunks(FILL_PART).collect();
+    bulk.add_all(&parts, |reader, part| {
+        reader.read(part.iter().map(|entity| (entity.key.as_ref(), &*entity.payload)))
+    });
+    match bulk.finish(position) {
+        Ok(loaded) => work.writer.replace(loaded),
+        // Of rows that give one entity the last counts.
+        Err(twice) => {
+            tracing::error!(%twice, "a reading of the repository");
+            let mut changes = entities.iter().filter_map(|entity| {
+                change(&work.key, entity.key.as_ref(), None, Some(&entity.payload))
+            });
+            work.writer.apply(position, &mut changes);
+        }
+    }
+}
+
 /// Cuts entities into chunks and stores each as it is full.
 struct Chunks<'a> {
     store: &'a dyn ZoneStore,
     term: Term,
+    format: u16,
     writer: Option<ChunkWriter>,
     hash: SnapshotHash,
     snapshot: Snapshot,
 }
 
 impl<'a> Chunks<'a> {
-    fn new(store: &'a dyn ZoneStore, term: Term, position: Position) -> Self {
+    fn new(store: &'a dyn ZoneStore, (term, format): (Term, u16), position: Position) -> Self {
         let snapshot = Snapshot { position, chunks: 0, bytes: 0, hash: 0 };
-        let writer = Some(ChunkWriter::new(position, 0));
-        Self { store, term, writer, hash: SnapshotHash::new(), snapshot }
+        let writer = Some(ChunkWriter::in_format(format, position, 0));
+        Self { store, term, format, writer, hash: SnapshotHash::new(), snapshot }
     }
 
     async fn push(&mut self, key: EntityKey<'_>, payload: &[u8]) -> Result<Written, StoreError> {
@@ -282,7 +310,8 @@ impl<'a> Chunks<'a> {
             }
         }
         let written = self.finish().await?;
-        let mut writer = ChunkWriter::new(self.snapshot.position, self.snapshot.chunks);
+        let Snapshot { position, chunks, .. } = self.snapshot;
+        let mut writer = ChunkWriter::in_format(self.format, position, chunks);
         // The first entity is always taken.
         let _ = writer.push(key, payload);
         self.writer = Some(writer);

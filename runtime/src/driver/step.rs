@@ -4,25 +4,25 @@ use std::sync::Arc;
 
 use zonesync_core::bugs::{self, Bug};
 use zonesync_core::digest::Digest;
-use zonesync_core::format::{Filter, Head, Source};
+use zonesync_core::format::{Filter, FormatRange, Head, Source};
 use zonesync_core::id::Epoch;
 use zonesync_core::node::{Base, Difference, Held, Step, Write};
 use zonesync_core::time::Instant;
 
 use super::difference;
 use super::load::{self, LoadError, READ_BYTES_MAX};
-use super::publish::{self, Ending, Packing};
+use super::publish::{self, Ending, Packing, Place};
 use super::work::Work;
 use crate::repository::{ManagementRepository, Read};
 use crate::runtime::Runtime;
-use crate::store::{Log, Raise, RaiseAnswer, StoreError, ZoneStore};
+use crate::store::{HeadUpdate, Log, Raise, RaiseAnswer, StoreError, ZoneStore};
 
 /// What came of a step, for the rules.
 pub(super) enum Outcome {
     Log(Log),
     /// How many entries were applied, and the state after them; none if the first did not verify.
     Applied(u64, Option<Box<Held>>),
-    Loaded(Option<Box<(Head, Held)>>),
+    Loaded(Option<Box<(Epoch, Head, Held)>>),
     Installed,
     Forgotten,
     Raised(Option<Epoch>),
@@ -41,6 +41,8 @@ pub(super) enum Outcome {
         bytes: u64,
         held: Option<Box<Held>>,
     },
+    /// The head is of a format that no part of this version knows.
+    Unreadable(u16),
     StoreFailed,
 }
 
@@ -49,6 +51,8 @@ pub(super) enum Outcome {
 pub(super) struct Notes {
     pub(super) store_error: Option<String>,
     pub(super) store_answered: bool,
+    /// Whether too few replicas have what was published last.
+    pub(super) unreplicated: Option<bool>,
     pub(super) repository_error: Option<String>,
     pub(super) repository_answered: bool,
     /// The read may have missed rows; the next one must not wait for a change.
@@ -62,6 +66,7 @@ pub(super) struct Tools {
     pub(super) repository: Option<Arc<dyn ManagementRepository>>,
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) filter: Filter,
+    pub(super) formats: FormatRange,
     pub(super) incarnation: u128,
 }
 
@@ -88,7 +93,7 @@ pub(super) async fn run(
         Step::Read { after } => read(after, work, tools, &mut notes).await,
         Step::Apply { count } => match held {
             Some(held) => {
-                let (applied, held, error) = load::apply(work, count, *held);
+                let (applied, held, error) = load::apply(work, count, *held, tools.formats);
                 if let Some(error) = error {
                     tracing::warn!(%error, "an entry of the log was not applied");
                 }
@@ -97,19 +102,21 @@ pub(super) async fn run(
             }
             None => Outcome::Applied(0, None),
         },
-        Step::Load { snapshot } => match load::load(work, &*tools.store, snapshot).await {
-            Ok(loaded) => {
-                notes.store_answered = true;
-                Outcome::Loaded(Some(Box::new(loaded)))
-            }
-            Err(error) => {
-                tracing::warn!(%error, position = %snapshot.position, "snapshot not loaded");
-                if let LoadError::Store(error) = error {
-                    notes.store_error = Some(error.to_string());
+        Step::Load { snapshot } => {
+            match load::load(work, &*tools.store, &*tools.runtime, snapshot, tools.formats).await {
+                Ok(loaded) => {
+                    notes.store_answered = true;
+                    Outcome::Loaded(Some(Box::new(loaded)))
                 }
-                Outcome::Loaded(None)
+                Err(error) => {
+                    tracing::warn!(%error, position = %snapshot.position, "snapshot not loaded");
+                    if let LoadError::Store(error) = error {
+                        notes.store_error = Some(error.to_string());
+                    }
+                    Outcome::Loaded(None)
+                }
             }
-        },
+        }
         Step::Install => match load::install(work) {
             Ok(()) => Outcome::Installed,
             Err(error) => {
@@ -131,10 +138,14 @@ pub(super) async fn run(
             }
             Err(error) => failed(error, &mut notes),
         },
-        Step::Open { term, meta } => {
+        Step::Open { term, meta, format } => {
             work.begin_reign(held.as_deref(), tools.runtime.wall_now());
-            let written =
-                publish::open(work, &*tools.store, term, meta, tools.incarnation, tools.filter);
+            let update = HeadUpdate {
+                incarnation: tools.incarnation,
+                filter: Some(tools.filter),
+                ..HeadUpdate::default()
+            };
+            let written = publish::open(work, &*tools.store, (term, meta, format), update);
             written_outcome(written.await, &mut notes)
         }
         Step::ReadRepository { since, base, least } => {
@@ -142,16 +153,16 @@ pub(super) async fn run(
             Outcome::Repository(read_repository(of, work, tools, &mut notes).await)
         }
         Step::Compare => Outcome::Repository(difference::from_own(work)),
-        Step::Publish { term, position, previous, base, list, settled } => {
-            let place = (term, position, previous, base);
+        Step::Publish { term, position, previous, base, format, list, settled } => {
+            let place = Place { term, position, previous, base, format };
             let ending = Ending { list, settled, filter: tools.filter };
             let (written, bytes, remaining, digest) =
-                publish::next_batch(work, &*tools.store, place, ending).await;
+                publish::next_batch(work, &*tools.store, &place, ending).await;
             let write = written_write(written, &mut notes);
             Outcome::Published { write, bytes, remaining, digest: Box::new(digest) }
         }
-        Step::Snapshot { term, position, from, pending, list, settled } => {
-            let packing = Packing { term, position, from, pending };
+        Step::Snapshot { term, position, from, pending, format, list, settled } => {
+            let packing = Packing { term, position, from, pending, format };
             let ending = Ending { list, settled, filter: tools.filter };
             match publish::snapshot(work, &*tools.store, &packing, ending).await {
                 Ok((written, bytes, held)) => {
@@ -171,6 +182,7 @@ pub(super) async fn run(
         }
         Step::Trim { term } => written_outcome(tools.store.trim(term).await, &mut notes),
     };
+    notes.unreplicated = Some(tools.store.is_unreplicated());
     (outcome, notes)
 }
 
@@ -192,6 +204,10 @@ async fn read(
                 work.zone = Some((head.incarnation, head.filter));
             }
             Outcome::Log(log)
+        }
+        Err(StoreError::Format(format)) => {
+            notes.store_answered = true;
+            Outcome::Unreadable(format)
         }
         Err(error) => failed(error, notes),
     }

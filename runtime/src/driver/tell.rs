@@ -38,6 +38,10 @@ impl Driver {
                     tracing::warn!(%position, "heal: the store lost this position; claimed it");
                 }
                 Event::Settled(claims) => tracing::info!(claims, "heal: claims settled"),
+                Event::Format(format) => tracing::info!(format, "publish: in this format"),
+                Event::Unreadable(format) => {
+                    tracing::warn!(format, "the zone is in a format that this version cannot read");
+                }
                 Event::HeldShort => tracing::warn!("read: too few rows; a person must confirm"),
             }
         }

@@ -1,6 +1,6 @@
 //! What the steps of one node work on: its state, the one staged beside it, and what is pending.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use zonesync_core::bugs::{self, Bug};
@@ -157,59 +157,44 @@ impl Work {
     ) -> Option<&'a [u8]> {
         match base {
             Base::Own => view.get(key),
-            Base::Staged => staged?.get(key),
+            Base::Staged => staged?.view.get(key),
         }
     }
 }
 
 /// A state loaded beside the one that answers lookups.
-#[derive(Default)]
 pub(super) struct Staged {
-    entities: BTreeMap<EntityKeyBuf, Bytes>,
-    pub(super) digest: Digest,
-    pub(super) position: Position,
+    writer: Writer,
+    view: View,
     /// How far it had come with the repository.
     pub(super) source: Source,
 }
 
 impl Staged {
-    /// Starts empty, to be filled with what stands at `position`.
-    pub(super) fn at(position: Position) -> Self {
-        Self { position, ..Self::default() }
+    pub(super) fn new(writer: Writer, source: Source) -> Self {
+        Self { view: writer.view(), writer, source }
     }
 
-    pub(super) fn insert(&mut self, key: EntityKey<'_>, payload: Bytes, hash: &DigestKey) {
-        let version = hash.version(key, &payload);
-        let old = self.entities.insert(key.into(), payload);
-        let replaced = old.map(|old| hash.version(key, &old));
-        self.digest.change(key.kind, replaced, Some(version));
-    }
-
-    pub(super) fn get(&self, key: EntityKey<'_>) -> Option<&[u8]> {
-        self.entities.get(&EntityKeyBuf::from(key)).map(|payload| &**payload)
-    }
-
-    pub(super) fn sorted(&self) -> impl Iterator<Item = (EntityKey<'_>, &[u8])> {
-        self.entities.iter().map(|(key, payload)| (key.as_ref(), &**payload))
+    pub(super) fn view(&self) -> &View {
+        &self.view
     }
 
     pub(super) fn apply<'a>(
         &mut self,
         position: Position,
-        changes: impl Iterator<Item = Change<'a>>,
-        hash: &DigestKey,
+        mut changes: impl Iterator<Item = Change<'a>>,
     ) {
-        for change in changes {
-            match change.action {
-                Action::Deploy { payload } => self.insert(change.key, payload.into(), hash),
-                Action::Undeploy => {
-                    if let Some(old) = self.entities.remove(&EntityKeyBuf::from(change.key)) {
-                        self.digest.remove(change.key.kind, hash.version(change.key, &old));
-                    }
-                }
-            }
-        }
-        self.position = position;
+        self.writer.apply(position, &mut changes);
+        self.view = self.writer.view();
+    }
+
+    pub(super) fn move_to(&mut self, position: Position) {
+        self.apply(position, std::iter::empty());
+    }
+
+    /// Gives the state, to take the place of another.
+    pub(super) fn into_writer(self) -> Writer {
+        self.writer
     }
 }
 

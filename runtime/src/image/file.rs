@@ -13,18 +13,22 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::disk::{Contents, Disk, Reply};
+use crate::parallel::both;
 
 const IMAGE: &str = "image";
 const UNDER_WAY: &str = "image.new";
 const SET_ASIDE: [&str; 3] = ["image.bad", "image.bad-2", "image.bad-3"];
 const LOCK: &str = "lock";
+
+/// Of a file of this size both halves are read at once.
+const LARGE: usize = 16 << 20;
 
 /// How long to wait for a node that is just ending, as one of this process that is started again.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -166,7 +170,7 @@ fn options() -> OpenOptions {
 }
 
 fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let mut file = match options().read(true).open(path) {
+    let file = match options().read(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
             return Err(io::Error::other("it is a link, and links are not followed"));
@@ -177,8 +181,16 @@ fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
     if !meta.is_file() {
         return Err(io::Error::other("it is no file"));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
-    file.read_to_end(&mut bytes)?;
+    let length = usize::try_from(meta.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    // A file too large for memory is an error; to ask for zeros at once would end the process.
+    Vec::<u8>::new().try_reserve_exact(length)?;
+    let mut bytes = vec![0; length];
+    let (half, rest) = bytes.split_at_mut(length / 2);
+    let middle = half.len() as u64;
+    let beside = length >= LARGE;
+    let (one, other) =
+        both(beside, || file.read_exact_at(half, 0), || file.read_exact_at(rest, middle));
+    one.and(other)?;
     Ok(Some(bytes))
 }
 

@@ -10,11 +10,12 @@ use zonesync_core::digest::{DigestKey, Fingerprint};
 use zonesync_core::entity::Kind;
 use zonesync_core::format::bytes::Reader;
 use zonesync_core::format::chunk::{Chunk, SnapshotHash};
-use zonesync_core::format::{Batch, DecodeError, Filter, Head};
+use zonesync_core::format::{Batch, DecodeError, Filter, FormatRange, Head};
 use zonesync_core::id::{EntityKey, Position, ZoneName};
 use zonesync_core::time::WallTime;
 
 use super::ImageError;
+use crate::parallel;
 
 /// The newest format that this version reads, and the one that it writes.
 pub const FORMAT: u16 = 1;
@@ -41,6 +42,8 @@ pub struct Identity {
     pub digest_key: DigestKey,
     /// What the node reads the repository with.
     pub filter: Filter,
+    /// The formats of records that the node reads.
+    pub formats: FormatRange,
 }
 
 impl Identity {
@@ -61,6 +64,7 @@ pub struct Image<'a> {
     pub sealed: Head,
     /// The snapshot.
     pub chunks: Vec<Chunk<'a>>,
+    formats: FormatRange,
     /// What came after it, as bytes: decoded, a small record takes a hundred times its room.
     journal: Vec<&'a [u8]>,
     /// When its state was last known to be the zone's newest.
@@ -84,7 +88,7 @@ impl<'a> Image<'a> {
     /// Goes through what came after the snapshot.
     pub fn journal(&self) -> impl Iterator<Item = Record<'a>> + '_ {
         // Checked before; were it not, the journal would end here.
-        self.journal.iter().map_while(|record| read_record(record).ok())
+        self.journal.iter().map_while(|record| read_record(record, self.formats).ok())
     }
 
     /// Counts the records of the journal.
@@ -93,31 +97,32 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Checks an image. With `own` it must be of that zone, digest key and filter.
+/// Checks an image. With `own` it must be of that zone, digest key and filter, and its records of
+/// those formats.
 ///
 /// What the entities sum up to is not checked: only whoever holds them knows that.
 pub fn decode<'a>(bytes: &'a [u8], own: Option<&Identity>) -> Result<Image<'a>, ImageError> {
+    let formats = own.map_or(FormatRange::KNOWN, |own| own.formats);
     let seed = read_prologue(bytes)?;
     let mut frames = Frames { bytes, at: PROLOGUE_LEN, seed };
     let zone = read_identity(frames.whole(IDENTITY)?, seed, own)?;
-    let (mut chunks, mut hash, mut size) = (Vec::new(), SnapshotHash::new(), 0);
+    let (mut records, mut hash, mut size) = (Vec::new(), SnapshotHash::new(), 0);
     let (time, sealed) = loop {
         let frame = frames.whole(0)?;
         let at = frame.body_at;
         match frame.kind {
             CHUNK => {
-                let chunk = Chunk::decode(frame.body).map_err(|e| ImageError::record(at, e))?;
-                if usize::try_from(chunk.number()) != Ok(chunks.len()) {
-                    return Err(ImageError::damaged(at, "this chunk belongs elsewhere"));
-                }
                 hash.add(frame.body);
                 size += frame.body.len() as u64;
-                chunks.push(chunk);
+                records.push((at, frame.body));
             }
-            SEALED => break read_sealed(&frame).map_err(|e| ImageError::record(at, e))?,
+            SEALED => {
+                break read_sealed(&frame, formats).map_err(|e| ImageError::record(at, e))?;
+            }
             _ => return Err(ImageError::damaged(at, "this frame does not belong here")),
         }
     };
+    let chunks = read_chunks(&records, formats)?;
     let named = sealed.snapshot.filter(|snapshot| {
         snapshot.position == sealed.position()
             && usize::try_from(snapshot.chunks) == Ok(chunks.len())
@@ -133,6 +138,7 @@ pub fn decode<'a>(bytes: &'a [u8], own: Option<&Identity>) -> Result<Image<'a>, 
         zone,
         sealed,
         chunks,
+        formats,
         journal: Vec::new(),
         at: time,
         snapshot_end,
@@ -140,6 +146,23 @@ pub fn decode<'a>(bytes: &'a [u8], own: Option<&Identity>) -> Result<Image<'a>, 
     };
     read_journal(&mut image, frames)?;
     Ok(image)
+}
+
+/// Checks all chunks, on several threads: nearly all of an image is chunks.
+fn read_chunks<'a>(
+    records: &[(usize, &'a [u8])],
+    formats: FormatRange,
+) -> Result<Vec<Chunk<'a>>, ImageError> {
+    let read = |(at, record): &(usize, &'a [u8])| {
+        Chunk::decode_within(record, formats).map_err(|error| ImageError::record(*at, error))
+    };
+    let chunks = parallel::map(records, read).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let strays = records.iter().zip(&chunks).zip(0..);
+    let stray = strays.map(|((record, chunk), number)| (record.0, chunk.number() == number));
+    match stray.into_iter().find(|(_, is_here)| !is_here) {
+        Some((at, _)) => Err(ImageError::damaged(at, "this chunk belongs elsewhere")),
+        None => Ok(chunks),
+    }
 }
 
 fn read_prologue(bytes: &[u8]) -> Result<u128, ImageError> {
@@ -192,10 +215,10 @@ fn read_identity<'a>(
     Ok(zone)
 }
 
-fn read_sealed(frame: &Frame<'_>) -> Result<(WallTime, Head), DecodeError> {
+fn read_sealed(frame: &Frame<'_>, formats: FormatRange) -> Result<(WallTime, Head), DecodeError> {
     let mut reader = Reader::new(frame.body, frame.body_at);
     let time = WallTime::from_millis(reader.i64("time")?);
-    Ok((time, Head::decode(&frame.body[8..])?))
+    Ok((time, Head::decode_within(&frame.body[8..], formats)?))
 }
 
 fn read_journal<'a>(image: &mut Image<'a>, mut frames: Frames<'a>) -> Result<(), ImageError> {
@@ -214,7 +237,8 @@ fn read_journal<'a>(image: &mut Image<'a>, mut frames: Frames<'a>) -> Result<(),
                 reader.take(usize::try_from(length).unwrap_or(usize::MAX), "record")
             });
             let bytes = record.map_err(|e| ImageError::record(at, e))?;
-            let record = read_record(bytes).map_err(|e| ImageError::record(at, e))?;
+            let record =
+                read_record(bytes, image.formats).map_err(|e| ImageError::record(at, e))?;
             state = follow(state, &record)
                 .ok_or_else(|| ImageError::damaged(at, "this does not follow what is before it"))?;
             image.journal.push(bytes);
@@ -224,10 +248,10 @@ fn read_journal<'a>(image: &mut Image<'a>, mut frames: Frames<'a>) -> Result<(),
     Ok(())
 }
 
-fn read_record(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
+fn read_record(bytes: &[u8], formats: FormatRange) -> Result<Record<'_>, DecodeError> {
     match bytes.first() {
-        Some(b'H') => Ok(Record::Mark(Box::new(Head::decode(bytes)?))),
-        _ => Ok(Record::Batch(Box::new(Batch::decode(bytes)?))),
+        Some(b'H') => Ok(Record::Mark(Box::new(Head::decode_within(bytes, formats)?))),
+        _ => Ok(Record::Batch(Box::new(Batch::decode_within(bytes, formats)?))),
     }
 }
 

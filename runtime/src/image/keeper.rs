@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use async_channel::Receiver;
-use zonesync_core::format::{BatchMeta, Head};
+use zonesync_core::format::{Batch, BatchMeta, FormatRange, Head};
 use zonesync_core::id::Position;
 use zonesync_core::time::{Duration, WallTime};
 
@@ -161,7 +161,7 @@ impl Keeper {
         for kept in kept.drain(..) {
             if let Kept::Batch(meta, bytes) = kept {
                 last.list.advance(meta.position);
-                self.push(Some(bytes), meta.position);
+                self.push(Some(for_all_versions(bytes)), meta.position);
             }
         }
         last.digest.clone_from(&end.digest);
@@ -203,6 +203,14 @@ impl Keeper {
             let _ = flushed.recv().await;
         }
     }
+}
+
+/// Gives a batch in the oldest format, in which the rest of an image is, too: a node whose version is
+/// rolled back must find what it was sure to keep.
+fn for_all_versions(bytes: Bytes) -> Bytes {
+    let oldest = FormatRange::KNOWN.oldest;
+    let newer = Batch::decode(&bytes).ok().filter(|batch| batch.format() > oldest);
+    newer.and_then(|batch| batch.rewritten(oldest)).map_or(bytes, Bytes::from)
 }
 
 /// Says whether the batches lead from one state to the other, position by position.

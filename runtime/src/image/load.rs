@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use zonesync_core::bugs::{self, Bug};
-use zonesync_core::entity::{Action, Change};
+use zonesync_core::digest::DigestKey;
+use zonesync_core::entity::Action;
 use zonesync_core::format::Head;
-use zonesync_core::format::chunk::Chunk;
-use zonesync_core::id::{EntityKey, Position};
+use zonesync_core::id::EntityKey;
 use zonesync_core::time::WallTime;
 
 use super::encode::Encoder;
 use super::format::{Identity, Image, Record, decode};
 use super::{Disk, ImageError};
-use crate::state::Writer;
+use crate::state::{Bulk, Writer};
 
 /// What an image held, apart from the entities.
 #[derive(Debug)]
@@ -31,9 +31,9 @@ pub(super) struct Stands {
     pub(super) snapshot_bytes: usize,
 }
 
-/// Reads the image and fills an empty state with it. Gives none if there is no image.
+/// Reads the image into an empty state. Gives none if there is no image.
 ///
-/// After an error the state is empty again.
+/// After an error the state is still empty.
 pub(crate) async fn load(
     disk: &dyn Disk,
     own: &Identity,
@@ -41,24 +41,21 @@ pub(crate) async fn load(
 ) -> Result<Option<Loaded>, ImageError> {
     let Some(contents) = disk.read().await.map_err(ImageError::Disk)? else { return Ok(None) };
     let image = decode((*contents).as_ref(), Some(own))?;
-    match fill(&image, writer) {
-        Ok(head) => {
-            let encoder = Encoder::resume(&image);
-            let stands = Stands { encoder, snapshot_bytes: image.snapshot_end };
-            Ok(Some(Loaded { head, at: image.at, stands }))
-        }
-        Err(error) => {
-            empty(writer);
-            Err(error)
-        }
+    let (head, loaded) = build(&image, own.digest_key)?;
+    if *loaded.view().digest() != head.digest {
+        return Err(ImageError::Digest);
     }
+    writer.replace(loaded);
+    let encoder = Encoder::resume(&image);
+    let stands = Stands { encoder, snapshot_bytes: image.snapshot_end };
+    Ok(Some(Loaded { head, at: image.at, stands }))
 }
 
-/// Fills an empty state. Gives where it stands then.
+/// Makes the state that an image holds. Gives where it stands, too, and what it should sum up to.
 ///
 /// As one step: nobody may see the snapshot without its journal, where a key stands that was revoked
 /// since.
-pub(super) fn fill(image: &Image<'_>, writer: &mut Writer) -> Result<Head, ImageError> {
+pub(super) fn build(image: &Image<'_>, key: DigestKey) -> Result<(Head, Writer), ImageError> {
     let mut head = Head { snapshot: None, ..image.sealed.clone() };
     let mut journal: BTreeMap<EntityKey<'_>, Option<&[u8]>> = BTreeMap::new();
     for record in image.journal().filter(|_| !bugs::planted(Bug::JournalNotReplayed)) {
@@ -85,24 +82,13 @@ pub(super) fn fill(image: &Image<'_>, writer: &mut Writer) -> Result<Head, Image
             Record::Mark(mark) => head = Head { digest: head.digest, snapshot: None, ..*mark },
         }
     }
-    let snapshot = image.chunks.iter().flat_map(Chunk::entities);
-    let unchanged = snapshot.filter(|(key, _)| !journal.contains_key(key));
+    let mut bulk = Bulk::new(key);
+    bulk.add_all(&image.chunks, |reader, chunk| {
+        reader.read(chunk.entities().filter(|(key, _)| !journal.contains_key(key)))
+    });
     let changed = journal.iter().filter_map(|(key, payload)| Some((*key, (*payload)?)));
-    let mut deploys = unchanged.chain(changed).map(|(key, payload)| deploy(key, payload));
-    writer.apply(head.position(), &mut deploys);
-    if *writer.view().digest() != head.digest {
-        return Err(ImageError::Digest);
-    }
-    Ok(head)
-}
-
-fn deploy<'a>(key: EntityKey<'a>, payload: &'a [u8]) -> Change<'a> {
-    Change { key, action: Action::Deploy { payload }, replaces: None, version: None }
-}
-
-fn empty(writer: &mut Writer) {
-    let view = writer.view();
-    let undeploy =
-        |(key, _)| Change { key, action: Action::Undeploy, replaces: None, version: None };
-    writer.apply(Position::START, &mut view.sorted().map(undeploy));
+    bulk.add(bulk.reader().read(changed));
+    // An entity that is there twice sums up to something else, too.
+    let loaded = bulk.finish(head.position()).map_err(|_| ImageError::Digest)?;
+    Ok((head, loaded))
 }

@@ -9,7 +9,7 @@ use zonesync_core::digest::{Digest, DigestKey};
 use zonesync_core::entity::{Action, Change, Kind};
 use zonesync_core::format::batch::BatchWriter;
 use zonesync_core::format::chunk::{ChunkWriter, SnapshotHash};
-use zonesync_core::format::{BatchMeta, Filter, Head, Snapshot, Source};
+use zonesync_core::format::{BatchMeta, Filter, FormatRange, Head, Snapshot, Source};
 use zonesync_core::history::{Claims, TermList};
 use zonesync_core::id::{EntityKey, Epoch, Position, Sequence, Term, TermId};
 use zonesync_core::removal::GuardData;
@@ -20,7 +20,12 @@ use super::format::Identity;
 
 pub(super) fn own() -> Identity {
     let digest_key = DigestKey([3; 16]);
-    Identity { zone: "harbour".parse().unwrap(), digest_key, filter: Filter(9) }
+    Identity {
+        zone: "harbour".parse().unwrap(),
+        digest_key,
+        filter: Filter(9),
+        formats: FormatRange::KNOWN,
+    }
 }
 
 pub(super) fn at(sequence: u64) -> Position {

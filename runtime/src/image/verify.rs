@@ -7,8 +7,8 @@ use zonesync_core::id::Position;
 
 use super::ImageError;
 use super::format::decode;
-use super::load::fill;
-use crate::state::{State, View};
+use super::load::build;
+use crate::state::View;
 
 /// What a state sums up to, kind by kind, beside what was announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,19 +70,8 @@ pub fn verify_state(view: &View, key: &DigestKey) -> Verified {
 /// Needs as much memory as the state. An image that is damaged gives an error.
 pub fn verify(bytes: &[u8], key: &DigestKey) -> Result<Verified, ImageError> {
     let image = decode(bytes, None)?;
-    let (state, mut writer) = State::with_feed(*key, 0);
-    match fill(&image, &mut writer) {
-        Ok(head) => {
-            let view = state.view();
-            Ok(Verified::new(head.position(), &sum(&view, key), &head.digest))
-        }
-        // The snapshot itself does not sum up: say where.
-        Err(ImageError::Digest) if image.journal_len() == 0 => {
-            let position = image.sealed.position();
-            Ok(Verified::new(position, &sum(&state.view(), key), &image.sealed.digest))
-        }
-        Err(error) => Err(error),
-    }
+    let (head, writer) = build(&image, *key)?;
+    Ok(Verified::new(head.position(), &sum(&writer.view(), key), &head.digest))
 }
 
 fn sum(view: &View, key: &DigestKey) -> Digest {

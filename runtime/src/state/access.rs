@@ -146,6 +146,29 @@ impl Access {
         Self { pages, bits: 1, len: 0 }
     }
 
+    /// Makes a table of many keys, sorted by the high part of their tags. Gives those that share one,
+    /// too, each under that part.
+    pub(super) fn of(sorted: &[(Tag, Entry)]) -> (Self, Vec<(u64, u32)>) {
+        let (mut slots, mut shared) = (Vec::with_capacity(sorted.len()), Vec::new());
+        for same in sorted.chunk_by(|a, b| a.0.high() == b.0.high()) {
+            let [(tag, entry), ..] = same else { continue };
+            let (mut low, mut entry) = (tag.low(), *entry);
+            if same.len() > 1 {
+                shared.extend(same.iter().map(|(tag, entry)| (tag.high(), entry.number)));
+                (low, entry) = (0, Entry::SHARED);
+            }
+            slots.push(Slot { high: tag.high(), low, entry });
+        }
+        let mut bits = 1;
+        loop {
+            let fits = slots.len() <= PAGE_MAX << bits;
+            if let Some(pages) = fits.then(|| pages(bits, &slots)).flatten() {
+                return (Self { pages: Tree::of(pages), bits, len: slots.len() }, shared);
+            }
+            bits += 1;
+        }
+    }
+
     /// Finds what is known of the keys with a tag.
     #[inline]
     pub(super) fn find(&self, tag: Tag) -> Option<Entry> {
@@ -226,6 +249,16 @@ impl Access {
     }
 }
 
+/// Cuts sorted slots into pages, if each page has room for its own.
+fn pages(bits: u32, slots: &[Slot]) -> Option<Vec<Page>> {
+    let page = |slot: &Slot| (slot.high >> (64 - bits)) as usize;
+    let mut pages = vec![Page::default(); 1 << bits];
+    for slots in slots.chunk_by(|a, b| page(a) == page(b)) {
+        pages[page(&slots[0])] = Page::new(bits, slots.iter().copied())?;
+    }
+    Some(pages)
+}
+
 /// Gives the byte by which a tag is sought first.
 #[inline]
 fn mark(high: u64) -> u8 {
@@ -287,6 +320,32 @@ mod tests {
             access.is_empty()
                 && (0..1 << access.bits).all(|p| access.pages.get(p).slots.is_empty())
         );
+    }
+
+    #[test]
+    fn a_table_made_at_once_answers_as_one_made_one_by_one() {
+        for count in [0, 1, 256, 257, 20_000] {
+            let mut all: Vec<_> = (0..count).map(|n| (tag(n), entry(n))).collect();
+            all.extend((0..count.min(3)).map(|n| (Tag::of(tag(n).high(), 7), entry(n + count))));
+            all.sort_unstable_by_key(|(tag, _)| tag.high());
+            let (access, mut shared) = Access::of(&all);
+            assert_eq!((access.len, shared.len()), (count as usize, 2 * count.min(3) as usize));
+            shared.sort_unstable_by_key(|(_, number)| *number);
+            for (at, (high, number)) in (0..).zip(shared) {
+                let of = if at < count.min(3) { at } else { number - count };
+                assert_eq!(high, tag(of).high());
+            }
+            for n in 0..count {
+                let wanted = if n < 3 { Entry::SHARED } else { entry(n) };
+                assert_eq!(access.find(tag(n)), Some(wanted));
+                assert_eq!(access.find(tag(count + n)), None);
+            }
+        }
+        let crowd: Vec<_> = (0..SLOTS_MAX as u64 + 40)
+            .map(|n| (Tag::of(1 << 63 | n << 48, 0), entry(n as u32)))
+            .collect();
+        let (access, _) = Access::of(&crowd);
+        assert!(crowd.iter().all(|(tag, entry)| access.find(*tag) == Some(*entry)));
     }
 
     #[test]

@@ -17,10 +17,10 @@ use zonesync_core::id::{EntityKey, EntityKeyBuf};
 
 use super::Unusable;
 use super::access::Entry;
-use super::facts::{self, Credential, KeyFacts, Reason, SubscriptionFacts};
+use super::facts::{self, KeyFacts, Reason, SubscriptionFacts};
 use super::names::NameUses;
 use super::payload::{Block, Payload};
-use super::record::{Form, KeyRecord, OtherFacts, OtherRecord, Second, SubscriptionRecord, Terms};
+use super::record::{Form, KeyRecord, OtherFacts, OtherRecord, SubscriptionRecord};
 use super::root::{Place, Root};
 use super::slots::Slots;
 
@@ -54,6 +54,17 @@ impl Editor {
         }
     }
 
+    /// Makes the editor of a state with these names and pairs, and `further` keys as counted. Its other
+    /// entities are put in one by one.
+    pub(super) fn of(
+        digest_key: DigestKey,
+        names: NameUses,
+        pairs: Slots,
+        further: HashMap<u32, u32>,
+    ) -> Self {
+        Self { names, pairs, further, ..Self::new(digest_key) }
+    }
+
     /// Carries out one change. Gives what the entity is now, or `None` if nothing changed.
     pub(super) fn apply(
         &mut self,
@@ -85,6 +96,20 @@ impl Editor {
         Some(after)
     }
 
+    /// Puts in an entity that is not there yet, and neither a usable subscription nor a usable key.
+    /// `facts` are what was read of it, if that needs no names.
+    pub(super) fn put_new(
+        &mut self,
+        root: &mut Root,
+        key: EntityKey<'_>,
+        payload: Payload,
+        facts: Option<Result<OtherFacts, Reason>>,
+    ) {
+        let facts = facts.unwrap_or_else(|| self.read_other(root, key, payload.bytes()));
+        self.put_other(root, key, payload, facts);
+        root.widen();
+    }
+
     /// Takes an entity out of lookups until it changes. Gives false if there is no such entity.
     pub(super) fn reject(&mut self, root: &mut Root, key: EntityKey<'_>, reason: &str) -> bool {
         let Some(place) = root.place(key) else { return false };
@@ -93,6 +118,16 @@ impl Editor {
         self.put_other(root, key, payload, Err(Reason::Owned(reason.to_owned())));
         root.widen();
         true
+    }
+
+    /// Takes it out, and leaves that of an empty state.
+    pub(super) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::new(self.digest_key))
+    }
+
+    /// Goes through the entities that cannot be used, and why.
+    pub(super) fn unusable(&self) -> impl Iterator<Item = (&EntityKeyBuf, &Arc<str>)> {
+        self.unusable.iter()
     }
 
     /// Brings the list of unusable entities up to date.
@@ -163,33 +198,14 @@ impl Editor {
         let plan = self.names.acquire(&mut root.names, &root.seed, &facts.plan);
         let before = root.entry(number);
         self.unlink_subscription(root, number);
-        let mut block = Block::new(payload);
-        // The id stands in the payload, so it takes no room of its own.
-        let id = if facts.id == key.id { &facts.id } else { key.id };
-        let id = block.text(id.as_bytes());
-        let (form, credential) = match &facts.credential {
-            Credential::None => (Form::Plain, Default::default()),
-            Credential::Client(client) => (Form::Client, block.text(client.as_bytes())),
-            Credential::Certificates(all) => (Form::Certificates, block.text(all.as_bytes())),
-        };
-        let payload = block.finish();
-        let until = facts.ending.map_or(Second::LAST, Second::new);
         let record = root.subscription_mut(number);
-        *record = SubscriptionRecord {
-            payload: Some(payload.clone()),
-            scope: record.scope,
-            terms: Terms::new(plan, form),
-            id,
-            credential,
-            from: facts.starting.map_or(Second::FIRST, Second::new),
-            until: if facts.accepted { until } else { Second::FIRST },
-        };
+        *record = SubscriptionRecord::new(key.id, payload, facts, record.scope, plan);
         let record = record.clone();
-        for hash in root.credential_hashes(&record) {
+        for hash in record.credential_hashes(&root.seed) {
             root.by_credential.insert(hash, number);
         }
         self.follow_subscription(root, number, before);
-        payload
+        record.payload.expect("it was just put there")
     }
 
     /// Gives the number of a subscription, which is awaited from now on if it was not known.
@@ -200,7 +216,7 @@ impl Editor {
         }
         let scope = self.names.acquire(&mut root.names, &root.seed, scope);
         let number = self.pairs.take();
-        *root.subscription_mut(number) = awaited(scope, id.as_bytes());
+        *root.subscription_mut(number) = SubscriptionRecord::awaited(scope, id.as_bytes());
         root.by_id.insert(root.seed.hash(0, id.as_bytes()), number);
         number
     }
@@ -209,7 +225,7 @@ impl Editor {
     fn unlink_subscription(&mut self, root: &mut Root, number: u32) {
         let record = root.subscription(number).clone();
         if record.is_usable() {
-            for hash in root.credential_hashes(&record) {
+            for hash in record.credential_hashes(&root.seed) {
                 root.by_credential.remove(hash, number);
             }
             self.names.release(&mut root.names, &root.seed, record.plan());
@@ -229,7 +245,7 @@ impl Editor {
         let before = root.entry(number);
         self.unlink_subscription(root, number);
         let record = root.subscription_mut(number);
-        *record = awaited(record.scope, record.id());
+        *record = SubscriptionRecord::awaited(record.scope, record.id());
         self.follow_subscription(root, number, before);
         self.forget_subscription(root, number);
     }
@@ -275,19 +291,8 @@ impl Editor {
             root.unlink_key(number);
             root.by_md5.remove(root.md5_hash(number), number);
         }
-        let mut block = Block::new(payload);
-        let id = if facts.id == key.id { &facts.id } else { key.id };
-        let id = block.text(id.as_bytes());
-        let text = block.text(facts.key.as_bytes());
-        let payload = block.finish();
-        let expiry = facts.expires.map_or(Second::LAST, Second::new);
-        *root.key_mut(number) = KeyRecord {
-            payload: Some(payload.clone()),
-            subscription,
-            id,
-            key: text,
-            expiry: if facts.active { expiry } else { Second::FIRST },
-        };
+        let record = KeyRecord::new(key.id, payload, facts, subscription);
+        *root.key_mut(number) = record.clone();
         if is_new && number != subscription {
             *self.further.entry(subscription).or_default() += 1;
             root.by_key_id.insert(root.seed.hash(subscription, key.id.as_bytes()), number);
@@ -298,7 +303,7 @@ impl Editor {
         } else if Some(root.entry(number)) != before {
             root.relink_key(number);
         }
-        payload
+        record.payload.expect("it was just put there")
     }
 
     fn remove_key(&mut self, root: &mut Root, number: u32) {
@@ -330,29 +335,22 @@ impl Editor {
         key: EntityKey<'_>,
         payload: &[u8],
     ) -> Result<OtherFacts, Reason> {
-        let plain = key.scope.is_empty() && key.subscription.is_empty();
-        Ok(match key.kind {
-            Kind::API | Kind::API_PRODUCT | Kind::DICTIONARY if !plain => {
-                return Err("its key has more than an id".into());
-            }
-            Kind::API => OtherFacts::Api(facts::api_environment(payload)?.into()),
-            Kind::API_PRODUCT => {
-                let facts = facts::product(payload)?;
-                let mut name = |text: &str| self.names.acquire(&mut root.names, &root.seed, text);
-                let mut apis = facts.apis;
-                apis.sort_unstable();
-                apis.dedup();
-                if !facts.served {
-                    apis.clear();
-                }
-                OtherFacts::Product {
-                    environment: facts.environment.into(),
-                    apis: apis.iter().map(|api| name(api)).collect(),
-                    name: name(key.id),
-                }
-            }
-            Kind::DICTIONARY => OtherFacts::Dictionary(facts::dictionary(key.id, payload)?),
-            _ => OtherFacts::None,
+        if key.kind != Kind::API_PRODUCT {
+            return read_plain(key, payload);
+        }
+        bare(key)?;
+        let facts = facts::product(payload)?;
+        let mut name = |text: &str| self.names.acquire(&mut root.names, &root.seed, text);
+        let mut apis = facts.apis;
+        apis.sort_unstable();
+        apis.dedup();
+        if !facts.served {
+            apis.clear();
+        }
+        Ok(OtherFacts::Product {
+            environment: facts.environment.into(),
+            apis: apis.iter().map(|api| name(api)).collect(),
+            name: name(key.id),
         })
     }
 
@@ -459,20 +457,8 @@ impl Editor {
     }
 }
 
-fn awaited(scope: u32, id: &[u8]) -> SubscriptionRecord {
-    let mut block = Block::new(b"");
-    let id = block.text(id);
-    let payload = Some(block.finish());
-    SubscriptionRecord {
-        payload,
-        scope,
-        id,
-        terms: Terms::new(0, Form::Awaited),
-        ..Default::default()
-    }
-}
-
-fn read_subscription<'a>(
+/// Reads a subscription, if it can be one by its key.
+pub(super) fn read_subscription<'a>(
     key: EntityKey<'_>,
     payload: &'a [u8],
 ) -> Result<SubscriptionFacts<'a>, Reason> {
@@ -483,12 +469,33 @@ fn read_subscription<'a>(
     facts::subscription(payload)
 }
 
-fn read_key<'a>(key: EntityKey<'_>, payload: &'a [u8]) -> Result<KeyFacts<'a>, Reason> {
+/// Reads an API key, if it can be one by its key.
+pub(super) fn read_key<'a>(key: EntityKey<'_>, payload: &'a [u8]) -> Result<KeyFacts<'a>, Reason> {
     if key.scope.is_empty() || key.id.is_empty() || key.subscription.is_empty() {
         return Err("its key needs a scope, an id and a subscription".into());
     }
     bounded(payload)?;
     facts::api_key(payload)
+}
+
+/// Reads an entity that is neither subscription, key nor product, none of which needs names.
+pub(super) fn read_plain(key: EntityKey<'_>, payload: &[u8]) -> Result<OtherFacts, Reason> {
+    Ok(match key.kind {
+        Kind::API => {
+            bare(key)?;
+            OtherFacts::Api(facts::api_environment(payload)?.into())
+        }
+        Kind::DICTIONARY => {
+            bare(key)?;
+            OtherFacts::Dictionary(facts::dictionary(key.id, payload)?)
+        }
+        _ => OtherFacts::None,
+    })
+}
+
+fn bare(key: EntityKey<'_>) -> Result<(), Reason> {
+    let plain = key.scope.is_empty() && key.subscription.is_empty();
+    if plain { Ok(()) } else { Err("its key has more than an id".into()) }
 }
 
 fn bounded(payload: &[u8]) -> Result<(), Reason> {

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::certificate;
 use super::json::{Flag, Str, Time};
+use super::scan::{self, Once};
 
 /// The longest API key or client id that can be looked up.
 const CREDENTIAL_MAX: usize = 64 << 10;
@@ -78,25 +79,55 @@ impl Dictionary {
     }
 }
 
+/// The members of a subscription that count.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SubscriptionJson<'a> {
+    #[serde(borrow)]
+    id: Option<Str<'a>>,
+    #[serde(borrow)]
+    plan: Option<Str<'a>>,
+    #[serde(borrow)]
+    client_id: Option<Str<'a>>,
+    #[serde(borrow)]
+    client_certificate: Option<Str<'a>>,
+    #[serde(borrow)]
+    status: Option<Str<'a>>,
+    starting_at: Option<Time>,
+    ending_at: Option<Time>,
+}
+
+impl<'a> SubscriptionJson<'a> {
+    /// Reads a payload as plain as nearly all are.
+    fn scan(payload: &'a [u8]) -> Option<Self> {
+        let (mut json, mut once) = (Self::default(), Once::default());
+        scan::members(payload, |name, value| {
+            let (number, text) = match name {
+                b"id" => (0, &mut json.id),
+                b"plan" => (1, &mut json.plan),
+                b"clientId" => (2, &mut json.client_id),
+                b"clientCertificate" => (3, &mut json.client_certificate),
+                b"status" => (4, &mut json.status),
+                b"startingAt" => {
+                    json.starting_at = value.whole()?.map(Time);
+                    return once.see(5);
+                }
+                b"endingAt" => {
+                    json.ending_at = value.whole()?.map(Time);
+                    return once.see(6);
+                }
+                _ => return Some(()),
+            };
+            *text = value.text()?.map(Str::plain);
+            once.see(number)
+        })?;
+        Some(json)
+    }
+}
+
 /// Reads a subscription.
 pub(super) fn subscription(payload: &[u8]) -> Result<SubscriptionFacts<'_>, Reason> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Json<'a> {
-        #[serde(borrow)]
-        id: Option<Str<'a>>,
-        #[serde(borrow)]
-        plan: Option<Str<'a>>,
-        #[serde(borrow)]
-        client_id: Option<Str<'a>>,
-        #[serde(borrow)]
-        client_certificate: Option<Str<'a>>,
-        #[serde(borrow)]
-        status: Option<Str<'a>>,
-        starting_at: Option<Time>,
-        ending_at: Option<Time>,
-    }
-    let json: Json<'_> = parse(payload)?;
+    let json = SubscriptionJson::scan(payload).map_or_else(|| parse(payload), Ok)?;
     let plan = text(json.plan).ok_or("the subscription names no plan")?;
     let status = text(json.status).ok_or("the subscription has no status")?;
     let credential = match (text(json.client_certificate), text(json.client_id)) {
@@ -117,26 +148,69 @@ pub(super) fn subscription(payload: &[u8]) -> Result<SubscriptionFacts<'_>, Reas
     })
 }
 
+/// The members of an API key that count.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KeyJson<'a> {
+    #[serde(borrow)]
+    id: Option<Str<'a>>,
+    #[serde(borrow)]
+    key: Option<Str<'a>>,
+    #[serde(default)]
+    revoked: Flag,
+    #[serde(default)]
+    paused: Flag,
+    #[serde(default = "Flag::yes")]
+    active: Flag,
+    expire_at: Option<Time>,
+}
+
+impl<'a> KeyJson<'a> {
+    /// Reads a payload as plain as nearly all are.
+    fn scan(payload: &'a [u8]) -> Option<Self> {
+        let (revoked, paused) = (Flag::default(), Flag::default());
+        let mut json =
+            Self { id: None, key: None, revoked, paused, active: Flag::yes(), expire_at: None };
+        let mut once = Once::default();
+        scan::members(payload, |name, value| {
+            let number = match name {
+                b"id" => {
+                    json.id = value.text()?.map(Str::plain);
+                    0
+                }
+                b"key" => {
+                    json.key = value.text()?.map(Str::plain);
+                    1
+                }
+                b"revoked" => {
+                    json.revoked = Flag(value.truth()?);
+                    2
+                }
+                b"paused" => {
+                    json.paused = Flag(value.truth()?);
+                    3
+                }
+                b"active" => {
+                    json.active = Flag(value.truth()?);
+                    4
+                }
+                b"expireAt" => {
+                    json.expire_at = value.whole()?.map(Time);
+                    5
+                }
+                _ => return Some(()),
+            };
+            once.see(number)
+        })?;
+        Some(json)
+    }
+}
+
 /// Reads an API key.
 ///
 /// A missing `active` leaves it to `revoked` and `paused`; null reads as false, as elsewhere.
 pub(super) fn api_key(payload: &[u8]) -> Result<KeyFacts<'_>, Reason> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Json<'a> {
-        #[serde(borrow)]
-        id: Option<Str<'a>>,
-        #[serde(borrow)]
-        key: Option<Str<'a>>,
-        #[serde(default)]
-        revoked: Flag,
-        #[serde(default)]
-        paused: Flag,
-        #[serde(default = "Flag::yes")]
-        active: Flag,
-        expire_at: Option<Time>,
-    }
-    let json: Json<'_> = parse(payload)?;
+    let json = KeyJson::scan(payload).map_or_else(|| parse(payload), Ok)?;
     Ok(KeyFacts {
         id: text(json.id).unwrap_or_default(),
         key: bounded(text(json.key).ok_or("the API key has no key")?)?,
@@ -257,6 +331,8 @@ fn bounded(text: Cow<'_, str>) -> Result<Cow<'_, str>, Reason> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -304,6 +380,45 @@ mod tests {
             subscription(br#"{"status":"ACCEPTED"}"#).unwrap_err(),
             "the subscription names no plan"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_payload_is_read_as_any_other(
+            members in prop::collection::vec((
+                prop::sample::select(&[
+                    "id", "plan", "clientId", "clientCertificate", "status", "startingAt",
+                    "endingAt", "key", "revoked", "paused", "active", "expireAt", "other",
+                ][..]),
+                prop::sample::select(&[
+                    "null", "\"x\"", "\"\"", "\"\\u0041\"", "true", "false", "\"true\"", "7", "-3", "1.5",
+                    "1e3", "99999999999999999999", "[7]", "{\"id\":1}", "\"2025-10-09\"",
+                ][..]),
+            ), 0..6),
+        ) {
+            let members = members.iter().map(|(name, value)| format!("\"{name}\":{value}"));
+            let payload = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+            let payload = payload.as_bytes();
+            let millis = |time: &Option<Time>| time.as_ref().map(|time| time.0);
+            if let Some(json) = SubscriptionJson::scan(payload) {
+                let read = |json: SubscriptionJson<'_>| {
+                    let times = (millis(&json.starting_at), millis(&json.ending_at));
+                    let texts = [
+                        json.id, json.plan, json.client_id, json.client_certificate, json.status,
+                    ];
+                    (times, texts.map(|text| text.map(|text| text.0.into_owned())))
+                };
+                prop_assert_eq!(read(json), read(parse(payload).unwrap()));
+            }
+            if let Some(json) = KeyJson::scan(payload) {
+                let read = |json: KeyJson<'_>| {
+                    let flags = [json.revoked, json.paused, json.active].map(|flag| flag.0);
+                    let texts = [json.id, json.key].map(|text| text.map(|text| text.0.into_owned()));
+                    (millis(&json.expire_at), flags, texts)
+                };
+                prop_assert_eq!(read(json), read(parse(payload).unwrap()));
+            }
+        }
     }
 
     #[test]

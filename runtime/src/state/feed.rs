@@ -115,12 +115,14 @@ struct Steps {
 struct KeptStep {
     position: Position,
     changes: Changes,
+    /// What it counts besides.
+    too_much: usize,
 }
 
 impl KeptStep {
     /// A step counts by its changes, and one more for itself.
     fn weight(&self) -> usize {
-        self.changes.len() + 1
+        self.changes.len() + self.too_much + 1
     }
 }
 
@@ -138,13 +140,25 @@ impl FeedLog {
         Arc::new(Self { steps: Mutex::new(steps), wake: Condvar::new() })
     }
 
-    /// Adds a step. Calls `publish` first, so that nobody sees a state whose step is not there, or
-    /// a step whose state is not.
-    pub(super) fn push(&self, position: Position, changes: Changes, publish: impl FnOnce()) {
+    /// Gives the most changes that a step may have to be remembered.
+    pub(super) fn changes_max(&self) -> usize {
+        self.lock().weight_max.saturating_sub(1)
+    }
+
+    /// Adds a step, without changes if they are too many to be remembered. Calls `publish` first, so
+    /// that nobody sees a state whose step is not there, or a step whose state is not.
+    pub(super) fn push(
+        &self,
+        position: Position,
+        changes: Option<Changes>,
+        publish: impl FnOnce(),
+    ) {
         let mut forgotten = Vec::new();
         let mut steps = self.lock();
         publish();
-        let step = KeptStep { position, changes };
+        // What is too much to be remembered makes all before it be forgotten, and then itself.
+        let too_much = if changes.is_none() { steps.weight_max } else { 0 };
+        let step = KeptStep { position, changes: changes.unwrap_or_default(), too_much };
         steps.weight += step.weight();
         steps.kept.push_back(Arc::new(step));
         while steps.weight > steps.weight_max {

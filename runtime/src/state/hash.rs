@@ -32,6 +32,16 @@ impl Seed {
         hasher.finish()
     }
 
+    /// Hashes the id of a client within a scope.
+    pub(super) fn client(&self, scope: u32, client: &[u8]) -> u64 {
+        self.hash(scope, client)
+    }
+
+    /// Hashes a thumbprint within a scope, in another part of the same index as clients.
+    pub(super) fn certificate(&self, scope: u32, thumbprint: &[u8]) -> u64 {
+        self.hash(!scope, thumbprint)
+    }
+
     /// Hashes several texts, each told from the next.
     pub(super) fn hash_all(&self, scope: u32, texts: &[&str]) -> u64 {
         let mut hasher = self.0.build_hasher();

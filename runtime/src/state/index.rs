@@ -95,6 +95,26 @@ impl Index {
         Self { pages, bits: 1, len: 0 }
     }
 
+    /// Makes an index of many entries, sorted by hash.
+    pub(super) fn of(sorted: &[(u64, u32)]) -> Self {
+        let mut bits = 1;
+        while sorted.len() > PAGE_MAX << bits {
+            bits += SPLIT_BITS;
+        }
+        Self::with_bits(bits, sorted)
+    }
+
+    fn with_bits(bits: u32, sorted: &[(u64, u32)]) -> Self {
+        let mut pages = vec![Page::default(); 1 << bits];
+        let mut entries = Vec::new();
+        for page in sorted.chunk_by(|a, b| place(bits, a.0).0 == place(bits, b.0).0) {
+            entries.clear();
+            entries.extend(page.iter().map(|&(hash, number)| (place(bits, hash).1, number)));
+            pages[place(bits, page[0].0).0] = Page::new(&entries);
+        }
+        Self { pages: Tree::of(pages), bits, len: sorted.len() }
+    }
+
     /// Goes through the numbers whose hash agrees in page and tag. Some may be of other hashes.
     #[inline]
     pub(super) fn find(&self, hash: u64) -> impl Iterator<Item = u32> + '_ {
@@ -141,17 +161,7 @@ impl Index {
     pub(super) fn widen(&mut self, mut all: Vec<(u64, u32)>) {
         assert_eq!(all.len(), self.len, "an index is made anew from what it holds");
         all.sort_unstable();
-        let mut wider = Self { pages: Tree::new(), bits: self.bits + SPLIT_BITS, len: self.len };
-        let page = |hash| place(wider.bits, hash).0;
-        let mut pages = Tree::new();
-        pages.get_mut((1 << wider.bits) - 1);
-        for page in all.chunk_by(|a, b| page(a.0) == page(b.0)) {
-            let (place, _) = wider.place(page[0].0);
-            let entries = page.iter().map(|&(hash, number)| (wider.place(hash).1, number));
-            *pages.get_mut(place) = Page::new(&entries.collect::<Vec<_>>());
-        }
-        wider.pages = pages;
-        *self = wider;
+        *self = Self::with_bits(self.bits + SPLIT_BITS, &all);
     }
 
     #[inline]
@@ -224,6 +234,26 @@ mod tests {
         assert!((0..5_000).all(|n| index.find(hash(n)).any(|found| found == n)));
         let strangers = (5_000..10_000).filter(|n| index.find(hash(*n)).next().is_some()).count();
         assert!(strangers < 100, "{strangers} strangers have the tag of another");
+    }
+
+    #[test]
+    fn an_index_made_at_once_is_that_made_one_by_one() {
+        for count in [0, 1, 200, 256, 257, 5_000] {
+            let mut sorted: Vec<_> = (0..count).map(|n| (hash(n), n)).collect();
+            sorted.sort_unstable();
+            let at_once = Index::of(&sorted);
+            let mut one_by_one = Index::new();
+            for number in 0..count {
+                one_by_one.insert(hash(number), number);
+                if one_by_one.is_crowded() {
+                    one_by_one.widen((0..=number).map(|n| (hash(n), n)).collect());
+                }
+            }
+            assert_eq!((at_once.bits, at_once.len), (one_by_one.bits, one_by_one.len));
+            for page in 0..1 << at_once.bits {
+                assert_eq!(at_once.pages.get(page).0, one_by_one.pages.get(page).0);
+            }
+        }
     }
 
     #[test]

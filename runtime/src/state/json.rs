@@ -8,6 +8,13 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 /// A text, borrowed from the payload if it stands there without escapes.
 pub(super) struct Str<'a>(pub(super) Cow<'a, str>);
 
+impl<'a> Str<'a> {
+    /// Takes a text that stands in the payload as it is.
+    pub(super) fn plain(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Text;

@@ -66,7 +66,7 @@ impl Root {
         let client = client.as_bytes();
         let asked = self.ask(api, plan, at)?;
         self.in_scopes(&asked, |scope| {
-            let found = self.by_credential.find(self.client_hash(scope, client));
+            let found = self.by_credential.find(self.seed.client(scope, client));
             let found = found.filter(|&number| {
                 let record = self.subscription(number);
                 record.form() == Form::Client && record.credential() == client
@@ -86,7 +86,7 @@ impl Root {
         let print = thumbprint.as_bytes();
         let asked = self.ask(api, plan, at)?;
         self.in_scopes(&asked, |scope| {
-            let found = self.by_credential.find(self.certificate_hash(scope, print));
+            let found = self.by_credential.find(self.seed.certificate(scope, print));
             let found = found.filter(|&number| {
                 let record = self.subscription(number);
                 record.form() == Form::Certificates

@@ -28,6 +28,15 @@ impl Names {
         Self { records: Tree::new(), by_text: Index::new() }
     }
 
+    /// Makes a list of many names, each in use, by their numbers.
+    pub(super) fn of(seed: &Seed, texts: Vec<Arc<str>>) -> Self {
+        let hashes = texts.iter().map(|text| seed.hash(0, text.as_bytes()));
+        let mut sorted: Vec<_> = hashes.zip(0..).collect();
+        sorted.sort_unstable();
+        let records = texts.into_iter().map(|text| Name { text: Some(text), products: None });
+        Self { records: Tree::of(records.collect()), by_text: Index::of(&sorted) }
+    }
+
     /// Finds the number of a name in use.
     #[inline]
     pub(super) fn find(&self, seed: &Seed, text: &str) -> Option<u32> {
@@ -69,6 +78,11 @@ impl NameUses {
     /// Makes the counts of an empty list.
     pub(super) fn new() -> Self {
         Self { uses: Vec::new(), slots: Slots::new() }
+    }
+
+    /// Makes the counts of [`Names::of`].
+    pub(super) fn of(uses: Vec<u32>) -> Self {
+        Self { slots: Slots::below(uses.len() as u32), uses }
     }
 
     /// Gives the number of a name and counts one more use.

@@ -6,8 +6,10 @@ use zonesync_core::id::EntityKeyBuf;
 use zonesync_core::time::WallTime;
 
 use super::access::Entry;
-use super::facts::{self, Dictionary};
-use super::payload::{Payload, Text};
+use super::certificate::THUMBPRINT;
+use super::facts::{self, Credential, Dictionary, KeyFacts, SubscriptionFacts};
+use super::hash::Seed;
+use super::payload::{Block, Payload, Text};
 
 /// A subscription and a key side by side, in one line of the processor's cache.
 ///
@@ -75,6 +77,54 @@ impl Terms {
 }
 
 impl SubscriptionRecord {
+    /// Makes the record of a usable subscription with a copy of its payload. `facts` are what was
+    /// read from it.
+    pub(super) fn new(
+        id: &str,
+        payload: &[u8],
+        facts: &SubscriptionFacts<'_>,
+        scope: u32,
+        plan: u32,
+    ) -> Self {
+        let mut block = Block::new(payload);
+        // The id stands in the payload, so it takes no room of its own.
+        let id = if facts.id == id { &facts.id } else { id };
+        let id = block.text(id.as_bytes());
+        let (form, credential) = match &facts.credential {
+            Credential::None => (Form::Plain, Default::default()),
+            Credential::Client(client) => (Form::Client, block.text(client.as_bytes())),
+            Credential::Certificates(all) => (Form::Certificates, block.text(all.as_bytes())),
+        };
+        let until = facts.ending.map_or(Second::LAST, Second::new);
+        Self {
+            payload: Some(block.finish()),
+            scope,
+            terms: Terms::new(plan, form),
+            id,
+            credential,
+            from: facts.starting.map_or(Second::FIRST, Second::new),
+            until: if facts.accepted { until } else { Second::FIRST },
+        }
+    }
+
+    /// Makes the record of a subscription that keys name.
+    pub(super) fn awaited(scope: u32, id: &[u8]) -> Self {
+        let mut block = Block::new(b"");
+        let id = block.text(id);
+        let payload = Some(block.finish());
+        Self { payload, scope, id, terms: Terms::new(0, Form::Awaited), ..Self::default() }
+    }
+
+    /// Hashes each credential.
+    pub(super) fn credential_hashes(&self, seed: &Seed) -> impl Iterator<Item = u64> + use<> {
+        let (scope, text) = (self.scope, self.credential());
+        let client = (self.form() == Form::Client).then(|| seed.client(scope, text));
+        let prints = if self.form() == Form::Certificates { text } else { &[] };
+        let prints = prints.chunks(THUMBPRINT).map(|print| seed.certificate(scope, print));
+        // Nearly all have no certificate, and an empty list takes no memory.
+        client.into_iter().chain(prints.collect::<Vec<_>>())
+    }
+
     /// Whether the entity is here and can be used.
     #[inline]
     pub(super) fn is_usable(&self) -> bool {
@@ -124,6 +174,22 @@ pub(super) struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// Makes the record of a usable key with a copy of its payload. `facts` are what was read from it.
+    pub(super) fn new(id: &str, payload: &[u8], facts: &KeyFacts<'_>, subscription: u32) -> Self {
+        let mut block = Block::new(payload);
+        let id = if facts.id == id { &facts.id } else { id };
+        let id = block.text(id.as_bytes());
+        let key = block.text(facts.key.as_bytes());
+        let expiry = facts.expires.map_or(Second::LAST, Second::new);
+        Self {
+            payload: Some(block.finish()),
+            subscription,
+            id,
+            key,
+            expiry: if facts.active { expiry } else { Second::FIRST },
+        }
+    }
+
     pub(super) fn id(&self) -> &[u8] {
         self.payload.as_ref().map_or(&[], |payload| payload.text(self.id))
     }
@@ -254,7 +320,6 @@ impl From<At> for i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::payload::Block;
 
     #[test]
     fn records_are_as_small_as_the_memory_figure_needs() {

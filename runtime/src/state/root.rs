@@ -8,7 +8,6 @@ use zonesync_core::id::{EntityKey, EntityKeyBuf, Position};
 
 use super::Unusable;
 use super::access::{Access, Entry};
-use super::certificate::THUMBPRINT;
 use super::facts::Dictionary;
 use super::hash::{Seed, md5};
 use super::index::Index;
@@ -226,28 +225,6 @@ impl Root {
         self.seed.hash(self.subscription(record.subscription).scope, &md5(record.key()))
     }
 
-    /// Hashes each credential of a subscription.
-    pub(super) fn credential_hashes(
-        &self,
-        record: &SubscriptionRecord,
-    ) -> impl Iterator<Item = u64> + use<> {
-        let (scope, text) = (record.scope, record.credential());
-        let client = (record.form() == Form::Client).then(|| self.client_hash(scope, text));
-        let prints = if record.form() == Form::Certificates { text } else { &[] };
-        let prints = prints.chunks(THUMBPRINT).map(|print| self.certificate_hash(scope, print));
-        // Nearly all have no certificate, and an empty list takes no memory.
-        client.into_iter().chain(prints.collect::<Vec<_>>())
-    }
-
-    pub(super) fn client_hash(&self, scope: u32, client: &[u8]) -> u64 {
-        self.seed.hash(scope, client)
-    }
-
-    /// As `client_hash`, in another part of the same index.
-    pub(super) fn certificate_hash(&self, scope: u32, thumbprint: &[u8]) -> u64 {
-        self.seed.hash(!scope, thumbprint)
-    }
-
     /// Hashes both names of a dictionary; one if they are the same.
     pub(super) fn dictionary_hashes(
         &self,
@@ -271,7 +248,8 @@ impl Root {
         if self.by_credential.is_crowded() {
             let all = self.subscription_numbers(SubscriptionRecord::is_usable);
             let all = all.flat_map(|n| {
-                self.credential_hashes(self.subscription(n)).map(move |hash| (hash, n))
+                let hashes = self.subscription(n).credential_hashes(&self.seed);
+                hashes.map(move |hash| (hash, n))
             });
             let all: Vec<_> = all.collect();
             self.by_credential.widen(all);

@@ -12,6 +12,11 @@ impl Slots {
         Self { free: Vec::new(), end: 0 }
     }
 
+    /// Starts with the numbers below `end` taken.
+    pub(super) fn below(end: u32) -> Self {
+        Self { free: Vec::new(), end }
+    }
+
     /// Takes a free number.
     pub(super) fn take(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {

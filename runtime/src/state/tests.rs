@@ -8,7 +8,7 @@ use zonesync_core::time::{Duration, WallTime};
 
 use super::certificate::thumbprints;
 use super::model::{By, Model, md5_hex};
-use super::{FeedError, State, View, Writer};
+use super::{Bulk, FeedError, State, View, Writer};
 
 const KEY: DigestKey = DigestKey([7; 16]);
 
@@ -238,7 +238,194 @@ proptest! {
         apply(&mut other, 1_000, &gone);
         compare(&again.view(), &Model::default())?;
         prop_assert!(is_bare(&again.view()));
+
+        // All of them at once, in some order, and nothing left of that either.
+        let mut loaded = at_once(&model.entities, per_batch)?;
+        compare(&loaded.view(), &model)?;
+        let (again, mut writer) = State::new(KEY);
+        let replaced: Vec<_> = backwards.iter().step_by(2).cloned().collect();
+        apply(&mut writer, 1, &replaced);
+        writer.replace(at_once(&model.entities, 1)?);
+        prop_assert_eq!(again.position(), at_sequence(7));
+        compare(&again.view(), &model)?;
+        for (writer, view) in [(&mut loaded, None), (&mut writer, Some(again))] {
+            apply(writer, 1_000, &gone);
+            let view = view.map_or_else(|| writer.view(), |state| state.view());
+            compare(&view, &Model::default())?;
+            prop_assert!(is_bare(&view));
+        }
     }
+
+    #[test]
+    fn a_state_made_at_once_changes_as_any_other(
+        entities in prop::collection::btree_map(any_key(), any::<prop::sample::Index>(), 0..60),
+        payloads in prop::collection::vec(prop_oneof![subscription(), api_key(), other()], 60),
+        steps in steps(),
+        per_part in 1_usize..20,
+    ) {
+        // Payloads of the right kind, under keys of all sorts.
+        let payload = |key: &EntityKeyBuf, which: prop::sample::Index| {
+            let same = |(of, _): &&(EntityKeyBuf, Vec<u8>)| of.as_ref().kind == key.as_ref().kind;
+            let fitting: Vec<_> = payloads.iter().filter(same).collect();
+            if fitting.is_empty() { b"{}".to_vec() } else { which.get(&fitting).1.clone() }
+        };
+        let entities = entities.into_iter();
+        let entities = entities.map(|(key, which)| (key.clone(), payload(&key, which))).collect();
+        let mut model = Model { entities, rejected: Vec::new() };
+        let mut writer = at_once(&model.entities, per_part)?;
+        compare(&writer.view(), &model)?;
+        for step in steps {
+            let (key, payload) = match step {
+                Do::Deploy(key, payload) => (key, Some(payload)),
+                Do::Undeploy(which) | Do::Reject(which) if !model.entities.is_empty() => {
+                    let keys: Vec<_> = model.entities.keys().collect();
+                    ((*which.get(&keys)).clone(), None)
+                }
+                _ => continue,
+            };
+            apply(&mut writer, 8, &[(key.clone(), payload.clone())]);
+            match payload {
+                Some(payload) => drop(model.entities.insert(key, payload)),
+                None => drop(model.entities.remove(&key)),
+            }
+        }
+        compare(&writer.view(), &model)?;
+    }
+}
+
+fn any_key() -> impl Strategy<Value = EntityKeyBuf> {
+    prop_oneof![subscription(), api_key(), other()].prop_map(|(key, _)| key)
+}
+
+/// Makes a state at sequence seven at once, from parts that were read on several threads.
+fn at_once(
+    entities: &std::collections::BTreeMap<EntityKeyBuf, Vec<u8>>,
+    per_part: usize,
+) -> Result<Writer, TestCaseError> {
+    let mut bulk = Bulk::new(KEY);
+    let all: Vec<_> = entities.iter().map(|(key, p)| (key.as_ref(), &**p)).collect();
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let read = |part: &[(EntityKey<'_>, &[u8])]| bulk.reader().read(part.iter().copied());
+        let running: Vec<_> =
+            all.chunks(per_part).rev().map(|part| scope.spawn(move || read(part))).collect();
+        running.into_iter().map(|part| part.join().unwrap()).collect()
+    });
+    parts.into_iter().for_each(|part| bulk.add(part));
+    bulk.finish(at_sequence(7)).map_err(|twice| TestCaseError::fail(twice.to_string()))
+}
+
+#[test]
+fn what_comes_twice_is_refused() {
+    let subscription = |id: &str| accepted("a", id);
+    let key = |id: &str, text: &str| {
+        let payload = format!(r#"{{"id":"{id}","key":"{text}"}}"#).into_bytes();
+        (EntityKeyBuf::from(EntityKey::api_key("a", id, "s")), Some(payload))
+    };
+    let bad = |id: &str| (subscription(id).0, Some(b"?".to_vec()));
+    let other = |id: &str| (EntityKey::new(Kind::ORGANIZATION, id).into(), Some(b"{}".to_vec()));
+    let refused = |all: &[(EntityKeyBuf, Option<Vec<u8>>)]| {
+        let mut bulk = Bulk::new(KEY);
+        for (key, payload) in all {
+            let part = [(key.as_ref(), payload.as_deref().unwrap())];
+            bulk.add(bulk.reader().read(part));
+        }
+        bulk.finish(at_sequence(1)).err()
+    };
+    for all in [
+        vec![subscription("s"), subscription("t"), subscription("s")],
+        vec![subscription("s"), bad("s")],
+        vec![bad("s"), bad("s")],
+        vec![key("k", "x"), key("k", "y")],
+        vec![key("k", "x"), key("l", "y"), key("m", "y"), key("l", "z")],
+        vec![other("o"), other("o")],
+    ] {
+        let twice = refused(&all).expect("one of them came twice");
+        assert_eq!(all.iter().filter(|(key, _)| *key == twice.0).count(), 2, "{twice}");
+        assert!(!twice.to_string().contains('"'));
+    }
+    let elsewhere = (EntityKey::subscription("b", "s").into(), subscription("s").1);
+    assert_eq!(refused(&[subscription("s"), elsewhere, key("k", "x"), key("l", "x")]), None);
+}
+
+#[test]
+fn many_at_once_answer_as_one_by_one() {
+    let count = if cfg!(miri) { 100 } else { 15_000 };
+    let texts: Vec<_> = (0..count).map(|n| (format!("api{}", n % 7), format!("id-{n}"))).collect();
+    let all: std::collections::BTreeMap<_, _> = texts
+        .iter()
+        .flat_map(|(api, id)| {
+            let (subscription, payload) = accepted(api, id);
+            let key = EntityKey::api_key(api, id, id).into();
+            let of_key = format!(r#"{{"id":"{id}","key":"key of {id}"}}"#).into_bytes();
+            [(subscription, payload.unwrap()), (key, of_key)]
+        })
+        .collect();
+    let writer = at_once(&all, count / 10).unwrap();
+    let (one_by_one, mut other) = State::new(KEY);
+    let changes: Vec<_> = all.iter().map(|(key, p)| (key.clone(), Some(p.clone()))).collect();
+    apply(&mut other, 7, &changes);
+    let (view, known) = (writer.view(), one_by_one.view());
+    assert!(view.sorted().eq(known.sorted()));
+    assert_eq!(view.digest(), known.digest());
+    for (api, id) in &texts {
+        let now = WallTime::default();
+        let found = |view: &View| {
+            let key = format!("key of {id}");
+            let found = [
+                view.by_key(api, &key, Some("p"), now),
+                view.by_md5(api, &md5_hex(&key), None, now),
+                view.subscription(id),
+            ];
+            assert!(view.by_key("api", &key, None, now).is_none());
+            found.map(|found| found.unwrap().id().to_owned())
+        };
+        assert_eq!(found(&view), [id.clone(), id.clone(), id.clone()]);
+        assert_eq!(found(&view), found(&known));
+    }
+}
+
+#[test]
+fn a_state_that_takes_anothers_place_tells_the_difference() {
+    let (state, mut writer) = State::with_feed(KEY, 6);
+    apply(&mut writer, 1, &[accepted("a", "s1"), accepted("a", "s2"), accepted("a", "s3")]);
+    let mut feed = state.changes(None);
+    let all = |ids: &[&str]| {
+        ids.iter().map(|id| accepted("a", id)).map(|(key, p)| (key, p.unwrap())).collect()
+    };
+    writer.replace(at_once(&all(&["s2", "s3", "s4"]), 2).unwrap());
+    let step = feed.next(Duration::ZERO).unwrap().unwrap();
+    assert_eq!(step.position, at_sequence(7));
+    let changed: Vec<_> =
+        step.changes.iter().map(|(key, p)| (key.as_ref().id, p.is_some())).collect();
+    assert_eq!(changed, [("s1", false), ("s4", true)]);
+    // More than a feed remembers.
+    let ids: Vec<_> = (0..20).map(|n| format!("t{n}")).collect();
+    writer.replace(at_once(&all(&ids.iter().map(|id| &**id).collect::<Vec<_>>()), 2).unwrap());
+    assert_eq!(feed.next(Duration::ZERO).unwrap_err(), FeedError::Behind);
+    assert_eq!(state.changes(None).next(Duration::ZERO).unwrap().map(|_| ()), None);
+    apply(&mut writer, 8, &[accepted("a", "s1")]);
+    let mut feed = state.changes(Some(at_sequence(7)));
+    assert_eq!(feed.next(Duration::ZERO).unwrap().unwrap().position, at_sequence(8));
+}
+
+#[test]
+fn what_the_host_rejected_stays_so_where_it_is_the_same() {
+    let (state, mut writer) = State::new(KEY);
+    apply(&mut writer, 1, &[accepted("a", "s1"), accepted("a", "s2")]);
+    for id in ["s1", "s2"] {
+        assert!(state.reject(EntityKey::subscription("a", id), "cannot"));
+    }
+    let mut all: std::collections::BTreeMap<EntityKeyBuf, Vec<u8>> =
+        [accepted("a", "s1"), accepted("a", "s2")]
+            .into_iter()
+            .map(|(key, payload)| (key, payload.unwrap()))
+            .collect();
+    let other = br#"{"plan":"q","status":"ACCEPTED"}"#.to_vec();
+    all.insert(EntityKey::subscription("a", "s2").into(), other);
+    writer.replace(at_once(&all, 1).unwrap());
+    let view = state.view();
+    assert!(view.subscription("s1").is_none() && view.subscription("s2").is_some());
+    assert_eq!((view.unusable().total, &*view.unusable().listed[0].1), (1, "cannot"));
 }
 
 /// Whether a state without entities keeps nothing else either.

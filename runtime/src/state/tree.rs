@@ -28,6 +28,22 @@ impl<T: Clone + Default> Tree<T> {
         Self { tops: Vec::new() }
     }
 
+    /// Makes an array of many elements at once.
+    pub(super) fn of(all: Vec<T>) -> Self {
+        let mut all = all.into_iter();
+        let empty: Arc<Leaf<T>> = Arc::new(std::array::from_fn(|_| T::default()));
+        let mut tops = Vec::with_capacity(all.len().div_ceil(LEAF * MIDDLE * TOP));
+        while all.len() > 0 {
+            let mut leaf = || match all.len() {
+                0 => empty.clone(),
+                _ => Arc::new(std::array::from_fn(|_| all.next().unwrap_or_default())),
+            };
+            let mut middle = || Arc::new(std::array::from_fn(|_| leaf()));
+            tops.push(Arc::new(std::array::from_fn(|_| middle())));
+        }
+        Self { tops }
+    }
+
     /// Gives element `at`. Panics past [`Self::len`].
     #[inline]
     pub(super) fn get(&self, at: usize) -> &T {
@@ -71,6 +87,17 @@ mod tests {
         assert!((0..20_000).all(|at| *copy.get(at) == at as u32));
         assert!((0..20_000).all(|at| *tree.get(at) == if at % 7 == 0 { 0 } else { at as u32 }));
         assert_eq!(*tree.get(tree.len() - 1), 0);
+    }
+
+    #[test]
+    fn many_elements_at_once_stand_where_they_would_one_by_one() {
+        for count in [0, 1, 7, 8, 9, 8_191, 8_192, 8_193, 20_000] {
+            let tree = Tree::of((1..=count).collect::<Vec<u32>>());
+            assert_eq!(tree.len(), (count as usize).next_multiple_of(8_192));
+            for at in 0..tree.len() as u32 {
+                assert_eq!(*tree.get(at as usize), if at < count { at + 1 } else { 0 });
+            }
+        }
     }
 
     #[test]

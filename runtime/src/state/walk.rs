@@ -1,11 +1,13 @@
 //! Going through the entities of one state.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use zonesync_core::digest::DigestKey;
 use zonesync_core::entity::{KINDS_MAX, Kind, Version};
 use zonesync_core::id::EntityKey;
 
+use super::feed::Changes;
 use super::root::{Place, Root};
 
 /// An entity: its key and its payload.
@@ -19,9 +21,13 @@ impl Root {
 
     /// Goes through all entities, sorted by key. Sorts one kind at a time, without payloads.
     pub(super) fn sorted(&self) -> impl Iterator<Item = Item<'_>> + '_ {
+        self.sorted_places().map(|place| self.item(place))
+    }
+
+    fn sorted_places(&self) -> impl Iterator<Item = Place> + '_ {
         let kinds = (1..KINDS_MAX as u8).filter_map(Kind::from_code);
         let kinds = kinds.filter(|kind| self.digest.kind(*kind).count > 0);
-        kinds.flat_map(|kind| self.sorted_kind(kind)).map(|place| self.item(place))
+        kinds.flat_map(|kind| self.sorted_kind(kind))
     }
 
     /// Hands `changed` what differs from a sorted list of keys and versions: payloads of entities
@@ -43,6 +49,53 @@ impl Root {
             }
         }
         known.for_each(|(gone, _)| changed(gone, None));
+    }
+
+    /// Whether an entity that cannot be used here is the same in `other`, where it can.
+    pub(super) fn usable_again(&self, other: &Self, key: EntityKey<'_>) -> bool {
+        let (Some(here), Some(there)) = (self.place(key), other.place(key)) else { return false };
+        let usable = match there {
+            Place::Other(number) => other.other(number).reason.is_none(),
+            Place::Subscription(_) | Place::Key(_) => true,
+        };
+        usable && self.payload(here).bytes() == other.payload(there).bytes()
+    }
+
+    /// Gives what turns this state into `other`; nothing if that is more than `most` changes.
+    pub(super) fn changes_to(&self, other: &Self, most: usize) -> Option<Changes> {
+        let (old, new) = (self.digest.count(), other.digest.count());
+        if usize::try_from(old.abs_diff(new)).map_or(true, |least| least > most) {
+            return None;
+        }
+        let mut changes = Changes::new();
+        let (mut old, mut new) =
+            (self.sorted_places().peekable(), other.sorted_places().peekable());
+        loop {
+            let keys = (
+                old.peek().map(|at| self.entity_key(*at)),
+                new.peek().map(|at| other.entity_key(*at)),
+            );
+            let order = match keys {
+                (None, None) => return Some(changes),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(old), Some(new)) => old.cmp(&new),
+            };
+            let gone = if order.is_le() { old.next() } else { None };
+            let came = if order.is_ge() { new.next() } else { None };
+            match (gone, came) {
+                (Some(old), Some(new))
+                    if self.payload(old).bytes() == other.payload(new).bytes() => {}
+                (Some(old), None) => changes.push((self.entity_key(old).into(), None)),
+                (_, Some(new)) => {
+                    changes.push((other.entity_key(new).into(), Some(other.payload(new).clone())));
+                }
+                (None, None) => unreachable!("one of them comes first, or both"),
+            }
+            if changes.len() > most {
+                return None;
+            }
+        }
     }
 
     fn item(&self, place: Place) -> Item<'_> {

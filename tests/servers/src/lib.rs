@@ -2,9 +2,15 @@
 //!
 //! A crate of its own that knows nothing of zonesync: so the library's own tests can use it, too.
 
+pub mod certificates;
+pub mod cluster;
 pub mod mariadb;
 pub mod postgres;
+pub mod proxy;
 pub mod redis;
+pub mod sentinel;
+pub mod stores;
+pub mod tls;
 
 mod folder;
 mod process;

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::free_port;
-use crate::Folder;
+use crate::{Folder, free_port};
 
 /// How long a server may take to answer after it was started.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -18,6 +17,7 @@ pub struct RedisServer {
     child: Child,
     binary: PathBuf,
     args: Vec<String>,
+    variables: Vec<(String, String)>,
     port: u16,
     folder: Folder,
 }
@@ -35,10 +35,23 @@ impl RedisServer {
     /// Starts the server at `binary`.
     pub fn start_binary(binary: &Path, args: &[&str]) -> Option<Self> {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Self::start_in(binary, &|_| args.clone())
+    }
+
+    /// Starts the server at `binary` with `text` in a file of settings, which it may change.
+    pub fn start_configured(binary: &Path, text: &str) -> Option<Self> {
+        Self::start_in(binary, &|folder| {
+            folder.write("conf", text);
+            vec![folder.path().join("conf").display().to_string()]
+        })
+    }
+
+    fn start_in(binary: &Path, args: &dyn Fn(&Folder) -> Vec<String>) -> Option<Self> {
         for _ in 0..5 {
             let folder = Folder::new("redis");
+            let args = args(&folder);
             let port = free_port();
-            let child = match launch(binary, &args, port, &folder) {
+            let child = match launch(binary, &args, &[], port, &folder) {
                 Ok(child) => child,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     eprintln!("skipped: there is no {}", binary.display());
@@ -47,7 +60,8 @@ impl RedisServer {
                 Err(error) => panic!("{} does not start: {error}", binary.display()),
             };
             let binary = binary.to_owned();
-            let mut server = Self { child, binary, args: args.clone(), port, folder };
+            let variables = Vec::new();
+            let mut server = Self { child, binary, args, variables, port, folder };
             if server.wait() {
                 return Some(server);
             }
@@ -91,8 +105,15 @@ impl RedisServer {
     /// Starts it again on the same port and folder after [`kill`](Self::kill).
     pub fn restart(&mut self) {
         self.kill();
-        self.child = launch(&self.binary, &self.args, self.port, &self.folder).expect("it starts");
+        let (args, variables) = (&self.args, &self.variables);
+        let started = launch(&self.binary, args, variables, self.port, &self.folder);
+        self.child = started.expect("it starts");
         assert!(self.wait(), "the server comes up again");
+    }
+
+    /// Sets variables of its environment, from its next start on.
+    pub fn set_variables(&mut self, variables: &[(String, String)]) {
+        self.variables = variables.to_vec();
     }
 
     /// Sends it a signal by name: `STOP`, `CONT`.
@@ -126,17 +147,27 @@ impl Drop for RedisServer {
     }
 }
 
-fn launch(binary: &Path, args: &[String], port: u16, folder: &Folder) -> io::Result<Child> {
+fn launch(
+    binary: &Path,
+    args: &[String],
+    variables: &[(String, String)],
+    port: u16,
+    folder: &Folder,
+) -> io::Result<Child> {
     let log = std::fs::File::create(folder.path().join("log"))?;
-    Command::new(binary)
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .args(["--appendonly", "no", "--dir"])
-        .arg(folder.path())
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
+    let mut command = Command::new(binary);
+    // A file of settings has to come first. Such a server, a sentinel, keeps nothing to begin with.
+    let (file, args) = match args.split_first() {
+        Some((file, args)) if !file.starts_with('-') => (Some(file), args),
+        _ => (None, args),
+    };
+    command.args(file).args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"]);
+    command.arg(folder.path());
+    if file.is_none() {
+        command.args(["--save", "", "--appendonly", "no"]);
+    }
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    command.args(args).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
 }
 
 /// What a server answered.

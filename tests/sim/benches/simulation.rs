@@ -2,7 +2,7 @@
 //! a test seed: its changes, and its faults.
 
 use zonesync_sim::cpu::Work;
-use zonesync_sim::plan::{SlotPlan, draw};
+use zonesync_sim::plan::{SlotPlan, VERSIONS, draw};
 use zonesync_sim::world::run;
 use zonesync_tests::figure::{self, Goal, median};
 
@@ -17,6 +17,7 @@ fn main() {
             filtered: false,
             keeps: true,
             ppm: 100 * number as i64,
+            newest: VERSIONS.0,
         };
         plan.slots = (0..plan.slots.len().max(5)).map(slot).collect();
         plan.slots.iter_mut().skip(5).for_each(|slot| slot.starts = false);

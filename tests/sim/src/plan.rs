@@ -3,12 +3,14 @@
 //! A plan is plain data, so that a failing one can be cut down and run again.
 
 mod draw;
+mod formats;
 
 use std::fmt;
 
 use crate::executor::Time;
 
 pub use draw::draw;
+pub use formats::VERSIONS;
 
 /// One second.
 pub const SECOND: Time = 1_000_000_000;
@@ -44,6 +46,8 @@ pub struct SlotPlan {
     pub keeps: bool,
     /// How many millionths its clock is fast.
     pub ppm: i64,
+    /// The newest format that its version knows.
+    pub newest: u16,
 }
 
 /// A row of the control plane.
@@ -111,6 +115,8 @@ pub enum Fault {
     Stop(Slot, For),
     /// The primary is stopped cleanly and started again.
     StopPrimary(For),
+    /// A node is stopped cleanly and started again as a version that knows formats up to this one.
+    Version(Slot, u16, For),
     /// All nodes die at once and start again.
     FleetRestart(For),
     /// A node joins.
@@ -205,6 +211,7 @@ impl Fault {
             | Self::CrashPrimary(time)
             | Self::Stop(_, time)
             | Self::StopPrimary(time)
+            | Self::Version(_, _, time)
             | Self::FleetRestart(time)
             | Self::Pause(_, time)
             | Self::PausePrimary(time)
@@ -258,6 +265,8 @@ impl Fault {
             Self::CrashPrimary(..) => "crash of the primary",
             Self::Stop(..) => "stop",
             Self::StopPrimary(..) => "stop of the primary",
+            Self::Version(_, newest, _) if *newest == VERSIONS.0 => "roll-back",
+            Self::Version(..) => "upgrade",
             Self::FleetRestart(..) => "fleet restart",
             Self::Join(..) => "join",
             Self::Leave(..) => "leave",

@@ -271,8 +271,15 @@ impl Inner {
 pub struct Source {
     plane: Plane,
     filtered: bool,
-    /// The tick and the newest date of the last read.
-    last: Arc<Mutex<Option<(Tick, WallTime)>>>,
+    last: Arc<Mutex<Option<LastRead>>>,
+}
+
+/// A node's last read.
+#[derive(Clone, Copy, Debug)]
+struct LastRead {
+    tick: Tick,
+    /// Up to this date nothing was missed.
+    date: Option<WallTime>,
 }
 
 impl std::fmt::Debug for Source {
@@ -297,17 +304,22 @@ impl Source {
     fn take(&self, request: &Read) -> Reading {
         let inner = self.plane.lock();
         let last = *self.last.lock().expect("one thread");
-        let newest = match request {
-            Read::Full => None,
-            Read::Since(source) => {
-                last.map(|(_, date)| date).or_else(|| source.kinds().map(|(_, date)| date).min())
+        let last = last.and_then(|last| last.date);
+        let since = match request {
+            Read::Since(source) if last.is_some() || source.kinds().next().is_some() => {
+                Some(source)
             }
+            _ => None,
         };
-        let from = newest.map(|date| WallTime::from_millis(date.as_millis() - SLACK_MS));
-        let mut reading = Reading { full: from.is_none(), ..Reading::default() };
+        let from = |kind| {
+            let newest = since.and_then(|source| last.or_else(|| source.newest(kind)));
+            newest.map(|date| WallTime::from_millis(date.as_millis() - SLACK_MS))
+        };
+        let mut reading = Reading { full: since.is_none(), ..Reading::default() };
         reading.incomplete = inner.manners.partial.is_some_and(|partial| partial.says_so);
-        let mut seen = last.map_or(WallTime::default(), |(_, date)| date);
+        let mut seen = last.unwrap_or_default();
         for (key, row) in &inner.rows {
+            let from = from(key.as_ref().kind);
             if from.is_some_and(|from| row.date < from) || !inner.shows(key, false) {
                 continue;
             }
@@ -330,7 +342,9 @@ impl Source {
                 }),
             }
         }
-        *self.last.lock().expect("one thread") = Some((inner.tick, seen));
+        // What may have been missed is read again.
+        let date = if reading.incomplete { last } else { Some(seen) };
+        *self.last.lock().expect("one thread") = Some(LastRead { tick: inner.tick, date });
         reading
     }
 }
@@ -366,7 +380,7 @@ impl ManagementRepository for Source {
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(poll_fn(|context: &mut Context<'_>| {
             let mut inner = self.plane.lock();
-            let last = self.last.lock().expect("one thread").map(|(tick, _)| tick);
+            let last = self.last.lock().expect("one thread").map(|last| last.tick);
             if last != Some(inner.tick) && !inner.manners.down {
                 return Poll::Ready(());
             }

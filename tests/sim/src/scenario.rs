@@ -9,6 +9,7 @@ mod losses;
 mod reads;
 mod script;
 mod takeover;
+mod versions;
 
 use std::fmt;
 
@@ -61,7 +62,8 @@ impl Scenario {
 
 /// Lists all scenarios.
 pub fn all() -> Vec<Scenario> {
-    [takeover::SCENARIOS, losses::SCENARIOS, reads::SCENARIOS, keys::SCENARIOS].concat()
+    [takeover::SCENARIOS, losses::SCENARIOS, reads::SCENARIOS, keys::SCENARIOS, versions::SCENARIOS]
+        .concat()
 }
 
 /// Finds a scenario by its name.

@@ -4,6 +4,8 @@
 //! ([`Truth`](crate::truth::Truth)), sees every request that a server carried out (`store`), and
 //! sees every state that a node shows (`node`). It asks no node what it thinks.
 
+mod formats;
+mod heard;
 mod ledger;
 mod model;
 mod node;
@@ -13,9 +15,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use zonesync::store::{Acquired, Bytes, Log, Look, RaiseAnswer, Renewed, Written};
-use zonesync_core::election::Role;
-use zonesync_core::format::{BatchMeta, Head};
-use zonesync_core::id::{EntityKey, EntityKeyBuf, Position, Term, TermId};
+use zonesync_core::election::{Report, Role};
+use zonesync_core::format::batch::BatchWriter;
+use zonesync_core::format::{Batch, BatchMeta, Head};
+use zonesync_core::id::{EntityKey, EntityKeyBuf, Epoch, Position, Term, TermId};
 use zonesync_core::time::Duration;
 
 use std::sync::Arc;
@@ -26,6 +29,7 @@ pub use node::Watched;
 use crate::executor::{HostId, Time};
 use crate::plane::Plane;
 use crate::random::Random;
+use heard::Heard;
 use model::{Model, Models};
 use store::AtStore;
 
@@ -50,11 +54,13 @@ pub enum Promise {
     BadBytes = 8,
     /// A primary that goes is followed by another in time.
     InTime = 9,
+    /// Nobody is handed a format that it cannot read.
+    Readable = 10,
 }
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::OnePrimary,
         Self::Fenced,
         Self::InOrder,
@@ -64,6 +70,7 @@ impl Promise {
         Self::NeverWiped,
         Self::BadBytes,
         Self::InTime,
+        Self::Readable,
     ];
 }
 
@@ -79,6 +86,7 @@ impl fmt::Display for Promise {
             Self::NeverWiped => "missing rows do not wipe the zone",
             Self::BadBytes => "bad bytes do no harm",
             Self::InTime => "another primary follows in time",
+            Self::Readable => "nobody is handed what it cannot read",
         };
         write!(f, "promise {} ({text})", *self as u8)
     }
@@ -127,8 +135,8 @@ pub enum Call {
         /// The record.
         bytes: Bytes,
     },
-    /// Begins a snapshot.
-    Begin(Term),
+    /// Begins a snapshot, at this position.
+    Begin(Term, Position),
     /// Stores a chunk.
     Chunk {
         /// The writer's term.
@@ -164,7 +172,7 @@ impl Call {
             Self::Publish { term, .. } | Self::Chunk { term, .. } | Self::Commit { term, .. } => {
                 Some(*term)
             }
-            Self::Begin(term) | Self::WriteHead(term) | Self::Trim(term) => Some(*term),
+            Self::Begin(term, _) | Self::WriteHead(term) | Self::Trim(term) => Some(*term),
             _ => None,
         }
     }
@@ -178,7 +186,7 @@ impl Call {
     pub fn needs_room(&self) -> bool {
         matches!(
             self,
-            Self::Publish { .. } | Self::Begin(_) | Self::Chunk { .. } | Self::Commit { .. }
+            Self::Publish { .. } | Self::Begin(..) | Self::Chunk { .. } | Self::Commit { .. }
         )
     }
 }
@@ -217,20 +225,64 @@ pub struct Executed<'a> {
 
 /// An answer as it is watched, and spoiled.
 pub trait Reply {
+    /// Gives the newest epoch that it tells of.
+    fn epoch(&self) -> Option<Epoch> {
+        None
+    }
+
     /// Gives what it says.
     fn outcome(&self) -> Outcome {
         Outcome::Done
     }
 
-    /// Turns one bit of what it carries.
+    /// Gives the least format that the live reports in it speak of.
+    fn least_format(&self) -> Option<u16> {
+        None
+    }
+
+    /// Gives the format of the head in it.
+    fn head_format(&self) -> Option<u16> {
+        None
+    }
+
+    /// Spoils what it carries: turns a bit, or leaves something out so that the checksum fits.
     fn flip(&mut self, _seed: u64) {}
 }
 
-impl Reply for Look {}
+fn least(live: &[Report]) -> Option<u16> {
+    live.iter().map(|report| report.format).min()
+}
+
 impl Reply for () {}
-impl Reply for RaiseAnswer {}
+
+impl Reply for Look {
+    fn least_format(&self) -> Option<u16> {
+        least(&self.live)
+    }
+
+    fn epoch(&self) -> Option<Epoch> {
+        Some(self.term.epoch)
+    }
+}
+
+impl Reply for RaiseAnswer {
+    fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Done(epoch) => Some(*epoch),
+            Self::TooFar => None,
+        }
+    }
+}
 
 impl Reply for Acquired {
+    fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Granted(term) => Some(term.epoch),
+            Self::Stale(epoch) => Some(*epoch),
+            Self::Held => None,
+        }
+    }
+
     fn outcome(&self) -> Outcome {
         match self {
             Self::Granted(term) => Outcome::Granted(*term),
@@ -246,6 +298,13 @@ impl Reply for Renewed {
             _ => Outcome::Refused,
         }
     }
+
+    fn least_format(&self) -> Option<u16> {
+        match self {
+            Self::Done { live, .. } => least(live),
+            _ => None,
+        }
+    }
 }
 
 impl Reply for Written {
@@ -255,9 +314,18 @@ impl Reply for Written {
 }
 
 impl Reply for Log {
+    fn epoch(&self) -> Option<Epoch> {
+        Some(self.term.epoch)
+    }
+
+    fn head_format(&self) -> Option<u16> {
+        self.head.as_ref().map(|head| head.format)
+    }
+
     fn flip(&mut self, seed: u64) {
         if let Some(entry) = self.entries.last_mut() {
-            entry.bytes = flipped(&entry.bytes, seed);
+            let cut = if seed.is_multiple_of(2) { cut(&entry.bytes) } else { None };
+            entry.bytes = cut.unwrap_or_else(|| flipped(&entry.bytes, seed));
         }
     }
 }
@@ -277,11 +345,22 @@ fn flipped(bytes: &Bytes, seed: u64) -> Bytes {
     bytes.into()
 }
 
+/// A record without its last change, and with the checksum of that: only the digest can tell.
+fn cut(bytes: &Bytes) -> Option<Bytes> {
+    let batch = Batch::decode(bytes).ok().filter(|batch| !batch.is_empty())?;
+    let mut writer = BatchWriter::new();
+    for change in batch.changes().take(batch.len() - 1) {
+        let _ = writer.push(&change).ok()?;
+    }
+    Some(writer.finish(*batch.meta(), batch.list()).into())
+}
+
 /// Watches one world.
 pub struct Watch {
     plane: Plane,
     random: Random,
     store: AtStore,
+    heard: Heard,
     models: Models,
     /// What each node shows.
     shown: BTreeMap<HostId, Model>,
@@ -291,6 +370,8 @@ pub struct Watch {
     broken: Option<Broken>,
     lines: VecDeque<(Time, String)>,
     checks: BTreeMap<Promise, u64>,
+    /// Which formats nodes read, and what they were shown.
+    pub formats: formats::Formats,
     /// What the servers were asked, and made of it.
     pub ledger: Ledger,
     /// An entity whose story is told in the trace.
@@ -313,12 +394,14 @@ impl Watch {
             plane,
             random,
             store: AtStore::default(),
+            heard: Heard::default(),
             models: Models::default(),
             shown: BTreeMap::new(),
             resumed: BTreeMap::new(),
             broken: None,
             lines: VecDeque::with_capacity(LINES),
             checks: BTreeMap::new(),
+            formats: formats::Formats::default(),
             ledger: Ledger::default(),
             focus: None,
             observers: BTreeSet::new(),

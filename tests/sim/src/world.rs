@@ -14,7 +14,7 @@ use zonesync::runtime::Runtime;
 use zonesync::store::memory::ZoneCopy;
 use zonesync::{Options, Parts, ZoneSync};
 use zonesync_core::election::Role;
-use zonesync_core::format::Filter;
+use zonesync_core::format::{Filter, FormatRange};
 use zonesync_core::id::{EntityKeyBuf, Position};
 
 use crate::disk::SimDisk;
@@ -291,12 +291,15 @@ impl World {
         if plan.observes {
             self.watch().observers.insert(id);
         }
+        let formats = FormatRange::up_to(plan.newest);
+        self.watch().formats.start(id, formats);
         let link = self.net.connect(id, self.net.main());
         let options = Options {
             ttl: TTL,
             poll: POLL,
             full_read: Duration::from_nanos(self.full_read),
             candidate: !plan.observes,
+            formats,
             filter: Filter(if plan.filtered { 2 } else { 1 }),
             log_min: LOG_MIN,
             feed_max: self.setup.feed_max.unwrap_or(Options::default().feed_max),
@@ -312,7 +315,7 @@ impl World {
             image: plan.keeps.then(|| Arc::new(self.slots[slot].disk.clone()) as Arc<dyn Disk>),
             options,
         });
-        self.note(|| format!("node {id} starts as n{slot}"));
+        self.note(|| format!("node {id} starts as n{slot}, format {}", plan.newest));
         let safe = self.slots[slot].safe.take().filter(|_| !self.slots[slot].failing);
         let watched = Watched::new(id, &sync, safe, self.setup.feed_max.is_some());
         let node = Node { id, host, sync, watched, stopping: false };

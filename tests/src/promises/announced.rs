@@ -1,11 +1,11 @@
 //! What the store announced: the digest of each position.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use zonesync::core::digest::Fingerprint;
 use zonesync::core::id::Position;
-use zonesync::store::memory::MemoryStore;
 use zonesync::store::{Log, ZoneStore};
 
 /// How many of the newest positions are remembered.
@@ -14,7 +14,7 @@ const KEPT_MAX: usize = 100_000;
 /// Reads the log beside the nodes.
 #[derive(Debug)]
 pub(super) struct Announced {
-    store: MemoryStore,
+    store: Arc<dyn ZoneStore>,
     digests: BTreeMap<Position, Fingerprint>,
     read: Position,
     /// Below it, the log was trimmed before some of it was read here.
@@ -22,7 +22,7 @@ pub(super) struct Announced {
 }
 
 impl Announced {
-    pub(super) fn new(store: MemoryStore) -> Self {
+    pub(super) fn new(store: Arc<dyn ZoneStore>) -> Self {
         let (read, trimmed) = (Position::START, Position::START);
         Self { store, digests: BTreeMap::new(), read, trimmed }
     }
@@ -62,6 +62,6 @@ impl Announced {
     }
 
     fn log(&self, after: Position) -> Log {
-        block_on(self.store.read(after, usize::MAX)).expect("it is in this process")
+        block_on(self.store.read(after, usize::MAX)).expect("the store answers")
     }
 }

@@ -7,9 +7,12 @@ use zonesync::store::{HeadUpdate, Raise, RaiseAnswer, Renewed, StoreError, Writt
 use zonesync_core::history::{RAISE_MAX, TermList};
 use zonesync_core::id::{Epoch, Position, Term, TermId};
 
-use super::{Harness, SMALL_BYTES, Writer, ask, report};
+use super::{Harness, SMALL_BYTES, Writer, ask, noise, report};
 
 const SIZE: usize = 10;
+
+/// The size of the batches that fill a store.
+const LARGE: usize = SMALL_BYTES / 256;
 
 fn raise(harness: &Harness, seen: u64, position: Option<Position>) -> RaiseAnswer {
     ask(harness.store.raise(Raise { seen: Epoch(seen), position }))
@@ -163,33 +166,35 @@ pub fn claims_that_the_list_covers_fall_away(harness: &Harness) {
 
 /// Elects a writer in the small zone and publishes until there is no room.
 fn fill(harness: &Harness) -> Option<Writer> {
-    let Some(small) = &harness.small else {
+    let Some(small) = harness.small() else {
         eprintln!("skipped: this store cannot be made full");
         return None;
     };
-    let mut writer = Writer::elect(small, harness.ttl, 1);
-    for _ in 0..SMALL_BYTES / 1024 + 1 {
-        let batch = writer.batch(1024, HeadUpdate::default());
+    let mut writer = Writer::elect(&small, harness.ttl, 1);
+    publish_until_full(&mut writer);
+    Some(writer)
+}
+
+fn publish_until_full(writer: &mut Writer) {
+    for _ in 0..2 * SMALL_BYTES / LARGE {
+        let batch = writer.batch(LARGE, HeadUpdate::default());
         match writer.try_publish(&batch) {
             Ok(answer) => assert_eq!(answer, Written::Done),
-            Err(error) => {
-                assert_eq!(error, StoreError::Full);
-                return Some(writer);
-            }
+            Err(error) => return assert_eq!(error, StoreError::Full),
         }
         writer.at = batch.entry.meta.position;
     }
-    panic!("the small zone holds more than {SMALL_BYTES} bytes");
+    panic!("the small zone holds more than twice {SMALL_BYTES} bytes");
 }
 
 pub fn a_full_store_refuses_batches_and_chunks(harness: &Harness) {
     let Some(writer) = fill(harness) else { return };
     let before = ask(writer.store.read(Position::START, usize::MAX));
     assert_eq!(before.entries.last().map(|entry| entry.meta.position), Some(writer.at));
-    let batch = writer.batch(4096, HeadUpdate::default());
+    let batch = writer.batch(SMALL_BYTES / 4, HeadUpdate::default());
     assert_eq!(writer.try_publish(&batch), Err(StoreError::Full));
     assert_eq!(ask(writer.store.begin_snapshot(writer.term, writer.at)), Written::Done);
-    let chunk = vec![1; 4096].into();
+    let chunk = noise(1, SMALL_BYTES / 4).into();
     let answer = block_on(writer.store.put_chunk(writer.term, writer.at, 0, chunk));
     assert_eq!(answer, Err(StoreError::Full));
     assert_eq!(ask(writer.store.chunk(writer.at, 0)), None);
@@ -213,15 +218,18 @@ pub fn a_full_store_still_elects(harness: &Harness) {
 }
 
 pub fn a_full_store_takes_batches_after_a_trim(harness: &Harness) {
-    let Some(small) = &harness.small else { return };
-    let mut writer = Writer::elect(small, harness.ttl, 1);
-    writer.publish(SMALL_BYTES / 2);
+    let Some(small) = harness.small() else { return };
+    let mut writer = Writer::elect(&small, harness.ttl, 1);
+    for _ in 0..SMALL_BYTES / LARGE / 2 {
+        writer.publish(LARGE);
+    }
     let snapshot = writer.chunks(writer.at, &[b"all"]);
-    let batch = writer.batch(SMALL_BYTES / 2, HeadUpdate::default());
-    assert_eq!(writer.try_publish(&batch), Err(StoreError::Full));
+    publish_until_full(&mut writer);
     assert_eq!(writer.commit(snapshot, None), Written::Done);
     assert_eq!(ask(small.trim(writer.term)), Written::Done);
-    assert_eq!(writer.try_publish(&batch), Ok(Written::Done));
+    for _ in 0..SMALL_BYTES / LARGE / 4 {
+        writer.publish(LARGE);
+    }
 }
 
 pub fn an_emptied_store_fences_its_primary(harness: &Harness) {

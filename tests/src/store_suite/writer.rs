@@ -35,11 +35,24 @@ pub fn report(instance: u128, position: Position) -> Report {
     }
 }
 
+/// Makes `size` bytes that no store can squeeze; the same `seed` gives the same.
+pub fn noise(seed: u128, size: usize) -> Vec<u8> {
+    let mut state = (seed as u64 ^ (seed >> 64) as u64) | 1 << 63;
+    let words = std::iter::repeat_with(|| {
+        // xorshift (Marsaglia, 2003).
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(size).collect()
+}
+
 /// Makes a batch of `size` bytes that leads from `previous` to `position`. The fingerprint after it
 /// is `after`.
 pub fn entry(previous: Position, position: Position, after: u128, size: usize) -> Entry {
     let meta = BatchMeta { position, previous, before: Fingerprint(0), after: Fingerprint(after) };
-    Entry { meta, bytes: vec![after as u8; size].into() }
+    Entry { meta, bytes: noise(after, size).into() }
 }
 
 /// A holder of a term, or of one that is over.

@@ -42,7 +42,16 @@ fn metas() -> impl Strategy<Value = BatchMeta> {
 }
 
 fn record(changes: &[Change<'_>], meta: BatchMeta, list: Option<&TermList>) -> Vec<u8> {
-    let mut writer = BatchWriter::new();
+    record_in(FormatRange::KNOWN.oldest, changes, meta, list)
+}
+
+fn record_in(
+    format: u16,
+    changes: &[Change<'_>],
+    meta: BatchMeta,
+    list: Option<&TermList>,
+) -> Vec<u8> {
+    let mut writer = BatchWriter::in_format(format);
     for change in changes {
         assert_eq!(writer.push(change), Ok(Pushed::Taken));
     }
@@ -65,14 +74,19 @@ proptest! {
         parts in prop::collection::vec(change_parts(), 0..20),
         meta in metas(),
         list in prop::option::of(lists()),
+        format in formats(),
     ) {
         let changes: Vec<_> = parts.iter().map(change).collect();
-        let bytes = record(&changes, meta, list.as_ref());
+        let bytes = record_in(format, &changes, meta, list.as_ref());
         let batch = Batch::decode(&bytes).unwrap();
         prop_assert_eq!(batch.meta(), &meta);
         prop_assert_eq!(batch.list(), list.as_ref());
         prop_assert_eq!(batch.len(), changes.len());
-        prop_assert_eq!(batch.changes().collect::<Vec<_>>(), changes);
+        prop_assert_eq!(batch.changes().collect::<Vec<_>>(), &changes[..]);
+        for other in FormatRange::KNOWN.oldest..=FormatRange::KNOWN.newest {
+            let rewritten = record_in(other, &changes, meta, list.as_ref());
+            prop_assert_eq!(batch.rewritten(other), Some(rewritten));
+        }
     }
 
     #[test]
@@ -81,9 +95,10 @@ proptest! {
         meta in metas(),
         at in any::<prop::sample::Index>(),
         flip in any::<u8>(),
+        format in formats(),
     ) {
         let changes: Vec<_> = parts.iter().map(change).collect();
-        let damaged = damage(&record(&changes, meta, None), at, flip);
+        let damaged = damage(&record_in(format, &changes, meta, None), at, flip);
         prop_assert!(Batch::decode(&damaged).is_err());
     }
 
@@ -93,9 +108,10 @@ proptest! {
         parts in prop::collection::vec(change_parts(), 1..5),
         wounds in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         meta in metas(),
+        format in formats(),
     ) {
         let changes: Vec<_> = parts.iter().map(change).collect();
-        let mut bytes = record(&changes, meta, None);
+        let mut bytes = record_in(format, &changes, meta, None);
         bytes.truncate(bytes.len() - 8);
         for (at, value) in wounds {
             let at = at.index(bytes.len());
@@ -127,6 +143,33 @@ fn the_bytes_stand() {
 }
 
 #[test]
+fn the_bytes_of_the_second_format_stand() {
+    let long = "x".repeat(300);
+    let bytes = record_in(2, &[undeploy("a"), undeploy(&long)], META, None);
+    let expected: &[u8] = &[22, 0, 0, 0, 12, 0, 1, 0, b'a', 1];
+    let at = 3 + 5 + 96 + 5 + 4;
+    assert_eq!(bytes[..3], [b'B', 2, 0]);
+    assert_eq!(bytes[at..at + expected.len()], *expected);
+    let expected: &[u8] = &[67, 1, 0, 0, 12, 0, 255, 44, 1, 0, b'x', b'x'];
+    let at = at + 26;
+    assert_eq!(bytes[at..at + expected.len()], *expected);
+}
+
+/// A version that came before a format refuses its records, and one that came after may, too.
+#[test]
+fn a_reader_refuses_what_is_not_of_its_range() {
+    let (old, new) = (record_in(1, &[], META, None), record_in(2, &[], META, None));
+    let first = FormatRange::up_to(1);
+    assert!(Batch::decode_within(&old, first).is_ok());
+    let newer = Batch::decode_within(&new, first).err();
+    assert_eq!(newer, Some(DecodeError::NewerFormat(2)));
+    let second = FormatRange { oldest: 2, newest: 2 };
+    assert!(Batch::decode_within(&new, second).is_ok());
+    let older = Batch::decode_within(&old, second).err();
+    assert_eq!(older, Some(DecodeError::OlderFormat(1)));
+}
+
+#[test]
 fn a_newer_format_is_refused_and_a_newer_field_skipped() {
     let bytes = record(&[undeploy("a")], META, None);
     let grown = with_unknown_field(&bytes, 200, b"of a later version");
@@ -138,8 +181,8 @@ fn a_newer_format_is_refused_and_a_newer_field_skipped() {
     assert_eq!(Batch::decode(&twice).err(), Some(value));
 
     let mut newer = bytes;
-    newer[1] = 2;
-    assert_eq!(Batch::decode(&newer).err(), Some(DecodeError::NewerFormat(2)));
+    newer[1] = 3;
+    assert_eq!(Batch::decode(&newer).err(), Some(DecodeError::NewerFormat(3)));
     assert_eq!(Batch::decode(b"C").err(), Some(DecodeError::Magic("batch")));
 }
 

@@ -14,7 +14,11 @@ fn parts(count: core::ops::Range<usize>) -> impl Strategy<Value = Parts> {
 }
 
 fn record(position: Position, number: u32, parts: &Parts) -> Vec<u8> {
-    let mut writer = ChunkWriter::new(position, number);
+    record_in(FormatRange::KNOWN.oldest, position, number, parts)
+}
+
+fn record_in(format: u16, position: Position, number: u32, parts: &Parts) -> Vec<u8> {
+    let mut writer = ChunkWriter::in_format(format, position, number);
     for (parts, payload) in parts {
         assert_eq!(writer.push(key(parts), payload), Ok(Pushed::Taken));
     }
@@ -27,8 +31,9 @@ proptest! {
         parts in parts(0..20),
         position in positions(),
         number in any::<u32>(),
+        format in formats(),
     ) {
-        let bytes = record(position, number, &parts);
+        let bytes = record_in(format, position, number, &parts);
         let chunk = Chunk::decode(&bytes).unwrap();
         prop_assert_eq!((chunk.position(), chunk.number()), (position, number));
         prop_assert_eq!(chunk.len(), parts.len());
@@ -40,8 +45,9 @@ proptest! {
         parts in parts(0..5),
         at in any::<prop::sample::Index>(),
         flip in any::<u8>(),
+        format in formats(),
     ) {
-        let damaged = damage(&record(Position::START, 0, &parts), at, flip);
+        let damaged = damage(&record_in(format, Position::START, 0, &parts), at, flip);
         prop_assert!(Chunk::decode(&damaged).is_err());
     }
 
@@ -49,8 +55,9 @@ proptest! {
     fn sealed_garbage_never_panics(
         parts in parts(1..5),
         wounds in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        format in formats(),
     ) {
-        let mut bytes = record(Position::START, 0, &parts);
+        let mut bytes = record_in(format, Position::START, 0, &parts);
         bytes.truncate(bytes.len() - 8);
         for (at, value) in wounds {
             let at = at.index(bytes.len());
@@ -81,6 +88,17 @@ fn the_bytes_stand() {
     expected.extend([2, 23, 0, 0, 0, 1, 0, 0, 0]);
     expected.extend([15, 0, 0, 0, 14, 1, 0, 1, 0, 1, 0, b's', b'i', b'u', 1, 0, 0, 0, b'p']);
     assert_eq!(writer.finish(), seal(expected));
+}
+
+#[test]
+fn the_second_format_is_shorter_and_no_reader_of_the_first_takes_it() {
+    let parts = std::vec![((14, ["s", "i", "u"].map(Into::into)), std::vec![7])];
+    let (old, new) = (record(Position::START, 7, &parts), record_in(2, Position::START, 7, &parts));
+    assert_eq!(new.len(), old.len() - 3);
+    assert_eq!(new[..3], [b'C', 2, 0]);
+    let first = FormatRange::up_to(1);
+    assert!(Chunk::decode_within(&old, first).is_ok());
+    assert_eq!(Chunk::decode_within(&new, first).err(), Some(DecodeError::NewerFormat(2)));
 }
 
 #[test]

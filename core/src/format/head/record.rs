@@ -19,6 +19,7 @@
 use super::{Filter, Head, Snapshot, Source};
 use crate::digest::{Digest, KindDigest};
 use crate::entity::Kind;
+use crate::format::FormatRange;
 use crate::format::bytes::{DecodeError, Reader};
 use crate::format::items::{read_kind, read_list, read_position};
 use crate::format::record::{Fields, Magic};
@@ -41,9 +42,14 @@ const GUARD_HOURS: u8 = 9;
 const GUARD_HELD: u8 = 10;
 
 impl Head {
-    /// Reads a record.
+    /// Reads a record of any format that this version knows.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut fields = Fields::open(bytes, MAGIC)?;
+        Self::decode_within(bytes, FormatRange::KNOWN)
+    }
+
+    /// Reads a record, if it is of one of these formats.
+    pub fn decode_within(bytes: &[u8], formats: FormatRange) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(bytes, MAGIC, formats)?;
         let (mut incarnation, mut list) = (None, None);
         let mut head = Self {
             incarnation: 0,

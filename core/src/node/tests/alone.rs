@@ -29,15 +29,7 @@ pub(super) struct Alone {
 impl Alone {
     /// Lets a node begin, on a store of its own, until it is a primary that waits for changes.
     pub(super) fn steady() -> Self {
-        let now = Instant::from_nanos(1_000_000_000);
-        let host = Host::new(1, true, 1, now);
-        let mut alone = Self {
-            host,
-            store: Store::default(),
-            now,
-            term: Term::default(),
-            truth: State::from([(1, 1), (2, 2)]),
-        };
+        let mut alone = Self::begin();
         while !alone.host.node.watches_repository() || !alone.host.lanes[0].is_free() {
             alone.step();
         }
@@ -46,6 +38,18 @@ impl Alone {
         alone.term = alone.host.node.held().expect("it holds a state").position.term;
         alone.events();
         alone
+    }
+
+    /// A node that has just begun, on a store of its own.
+    pub(super) fn begin() -> Self {
+        let now = Instant::from_nanos(1_000_000_000);
+        Self {
+            host: Host::new(1, true, 1, now),
+            store: Store::default(),
+            now,
+            term: Term::default(),
+            truth: State::from([(1, 1), (2, 2)]),
+        }
     }
 
     pub(super) fn step(&mut self) {
@@ -108,7 +112,9 @@ impl Alone {
     pub(super) fn renew(&mut self, claims: &[Position], live: &[Report]) {
         let mut due = self.host.node.poll_lease();
         while due.is_none() {
-            self.now = self.host.node.poll_timeout().expect("a renewal is due").max(self.now);
+            // Something else may be due all the while.
+            let soon = self.now + Duration::from_millis(1);
+            self.now = self.host.node.poll_timeout().expect("a renewal is due").max(soon);
             self.host.node.handle_timeout(self.now);
             due = self.host.node.poll_lease();
         }

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use super::store::{Acquire, Changes, Entry, Log, State, Store, Update, apply, digest};
 use crate::digest::Digest;
 use crate::election::{self, Answer, Command, Lease, Report};
-use crate::format::{BatchMeta, Filter, Head, Source};
+use crate::format::{BatchMeta, Filter, FormatRange, Head, Source};
 use crate::id::{Epoch, InstanceId, Position, Term, TermId};
 use crate::node::{Base, Config, Difference, Held, LogSeen, Node, Step, Write};
 use crate::random::Random;
@@ -152,6 +152,7 @@ impl Host {
             full_read: FULL_READ,
             log_min: 1 << 20,
             filter: Filter(7),
+            formats: FormatRange::KNOWN,
             stale_ready: true,
         };
         Self {
@@ -177,6 +178,13 @@ impl Host {
             in_flight: None,
             discard: false,
         }
+    }
+
+    /// Makes it one of a version that reads these formats. Comes before all else.
+    pub(super) fn reading(mut self, now: Instant, formats: FormatRange) -> Self {
+        self.config.formats = formats;
+        self.node = Node::new(self.config.clone(), now);
+        self
     }
 
     /// Starts from what another left on its disk.
@@ -238,26 +246,29 @@ impl Host {
             Step::Raise { seen, position } => {
                 Ask::Raise(seen, position, TermId(random.next_u128()))
             }
-            Step::Open { term, meta } => {
-                let entry = Entry { meta, list: None, changes: Vec::new() };
-                Ask::Publish(term, entry, Update::default())
+            Step::Open { term, meta, format } => {
+                let entry = Entry { meta, format, list: None, changes: Vec::new() };
+                Ask::Publish(term, entry, Update { format: Some(format), ..Update::default() })
             }
             Step::ReadRepository { .. } => Ask::Rows,
-            Step::Publish { term, position, previous, base, list, settled } => {
+            Step::Publish { term, position, previous, base, format, list, settled } => {
                 let same = |sent: &InFlight| sent.entry.meta.position == position;
                 if !self.in_flight.as_ref().is_some_and(same) {
-                    self.in_flight = Some(self.build((position, previous), base, list, settled));
+                    self.in_flight =
+                        Some(self.build((position, previous), base, format, (list, settled)));
                 }
                 let sent = self.in_flight.clone().unwrap();
                 Ask::Publish(term, sent.entry, sent.update)
             }
-            Step::Snapshot { term, position, from, pending, list, settled } => {
+            Step::Snapshot { term, position, from, pending, format, list, settled } => {
                 let state = if pending { self.first.clone() } else { self.own.clone() };
                 let digest = from.map(|_| digest(&state));
-                Ask::Commit(term, position, from, state, Update { digest, list, settled })
+                let format = Some(format);
+                let update = Update { digest, list, settled, format };
+                Ask::Commit(term, position, from, state, update)
             }
             Step::WriteHead { term, at, list, settled } => {
-                Ask::WriteHead(term, at, Update { digest: None, list, settled })
+                Ask::WriteHead(term, at, Update { list, settled, ..Update::default() })
             }
             Step::Trim { term } => Ask::Trim(term),
         }
@@ -274,8 +285,8 @@ impl Host {
         &self,
         (position, previous): (Position, Position),
         base: Base,
-        list: Option<crate::history::TermList>,
-        settled: crate::node::Settled,
+        format: u16,
+        (list, settled): (Option<crate::history::TermList>, crate::node::Settled),
     ) -> InFlight {
         let mut state = self.base(base).clone();
         let before = digest(&state).fingerprint();
@@ -285,8 +296,9 @@ impl Host {
         let last = changes.len() == self.pending.len();
         let (list, settled) = if last { (list, settled) } else { Default::default() };
         let meta = BatchMeta { position, previous, before, after: after.fingerprint() };
-        let update = Update { digest: Some(after.clone()), list: list.clone(), settled };
-        InFlight { entry: Entry { meta, list, changes }, update, after }
+        let digest = Some(after.clone());
+        let update = Update { digest, list: list.clone(), settled, format: None };
+        InFlight { entry: Entry { meta, format, list, changes }, update, after }
     }
 
     /// Takes in an answer. Gives the next message of the same step, if there is one.
@@ -398,7 +410,13 @@ impl Host {
 
     fn apply(&mut self, now: Instant, count: usize) {
         let mut held = self.node.held().cloned().expect("a state to apply to");
-        for entry in self.entries.drain(..).take(count) {
+        let formats = self.config.formats;
+        let readable = self.entries.drain(..).take(count).take_while(|e| formats.reads(e.format));
+        let readable: Vec<_> = readable.collect();
+        if readable.is_empty() {
+            return self.node.handle_applied(now, None);
+        }
+        for entry in readable {
             apply(&mut self.own, &entry.changes);
             held.position = entry.meta.position;
             match entry.list {
@@ -413,6 +431,7 @@ impl Host {
     /// Follows the log after a snapshot to the head that was read with the last of it.
     fn load_on(&mut self, now: Instant, log: Log) -> Option<Ask> {
         let (at, state) = self.staged.as_mut().expect("a snapshot was read");
+        let newest = log.term.epoch;
         for entry in &log.entries {
             if (entry.meta.previous, entry.meta.before) != (*at, digest(state).fingerprint()) {
                 self.node.handle_loaded(now, None);
@@ -433,7 +452,7 @@ impl Host {
         }
         let (position, list, digest) = (*at, head.list.clone(), digest(state));
         let held = Held { position, list, digest, source: head.source };
-        self.node.handle_loaded(now, Some((&head, held)));
+        self.node.handle_loaded(now, Some((newest, &head, held)));
         None
     }
 

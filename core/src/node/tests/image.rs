@@ -180,7 +180,7 @@ fn a_cold_node_takes_a_head_with_open_claims_by_the_same_setting() {
             LogSeen { term: at(5).term, head: Some(&head), entries: &[], gap: false, log_bytes: 0 };
         node.handle_log(now, seen);
         let Some(Step::Load { .. }) = node.poll_step(now) else { panic!("no load") };
-        node.handle_loaded(now, Some((&head, held(at(5)))));
+        node.handle_loaded(now, Some((head.position().term.epoch, &head, held(at(5)))));
         assert_eq!(node.poll_step(now), Some(Step::Install));
         node.handle_installed(now);
         let standing = node.standing(now);

@@ -240,9 +240,34 @@ fn a_loaded_state_whose_head_lost_ones_own_position_is_not_installed() {
     other.list = Default::default();
     other.list.advance(there);
     let held = super::super::Held { position: there, list: other.list.clone(), ..own.clone() };
-    node.handle_loaded(now, Some((&other, held)));
+    node.handle_loaded(now, Some((there.term.epoch, &other, held)));
     assert!(!matches!(node.poll_step(now), Some(Step::Install)));
     assert_eq!(node.held(), Some(&own));
+}
+
+#[test]
+fn a_state_loaded_from_a_store_that_went_back_is_not_installed() {
+    let loads = |heard_of: Option<Epoch>| {
+        let alone = Alone::steady();
+        let (now, head) = (alone.now, alone.store.head.clone().unwrap());
+        let held = alone.host.node.held().unwrap().clone();
+        let term = head.position().term;
+        let mut node = Node::new(alone.host.node.config.clone(), now);
+        assert!(matches!(node.poll_step(now), Some(Step::Read { .. })));
+        node.handle_log(
+            now,
+            LogSeen { term, head: Some(&head), entries: &[], gap: true, log_bytes: 0 },
+        );
+        assert!(matches!(node.poll_step(now), Some(Step::Load { .. })));
+        // Another reign was given meanwhile, and then the store lost that.
+        if let Some(epoch) = heard_of {
+            node.handle_look(now, None, Term { epoch, id: TermId(5) }, &[]);
+        }
+        node.handle_loaded(now, Some((term.epoch, &head, held)));
+        node.poll_step(now)
+    };
+    assert_eq!(loads(None), Some(Step::Install));
+    assert_ne!(loads(Some(Epoch(9))), Some(Step::Install));
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub(super) fn apply(state: &mut State, changes: &[(u32, Option<u32>)]) {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) meta: BatchMeta,
+    pub(super) format: u16,
     pub(super) list: Option<TermList>,
     pub(super) changes: Changes,
 }
@@ -51,6 +52,8 @@ pub(super) struct Update {
     pub(super) digest: Option<Digest>,
     pub(super) list: Option<TermList>,
     pub(super) settled: Settled,
+    /// With a snapshot, and with the batch that makes the head: the head's format.
+    pub(super) format: Option<u16>,
 }
 
 #[derive(Clone, Debug)]
@@ -208,7 +211,9 @@ impl Store {
             return misplaced;
         }
         assert!(meta.position.term == term && meta.position.sequence > meta.previous.sequence);
-        self.move_head(meta.position, update);
+        let format = self.head.as_ref().map(|head| head.format).or(update.format);
+        assert!(Some(entry.format) <= format, "no entry is newer than the head says");
+        self.move_head(meta.position, Update { format, ..update });
         self.published = Some(meta.after);
         self.log.push(entry);
         Write::Done
@@ -272,7 +277,7 @@ impl Store {
         let waiting = core::mem::take(&mut self.waiting);
         let head = self.head.get_or_insert_with(|| Head {
             incarnation: 1,
-            format: 1,
+            format: 0,
             list: TermList::new(),
             claims: waiting,
             snapshot: None,
@@ -285,6 +290,7 @@ impl Store {
             Some(list) => head.list = list,
             None => head.list.advance(position),
         }
+        head.format = update.format.unwrap_or(head.format);
         assert_eq!(head.position(), position, "a list ends where the head stands");
         head.claims.settle(&update.settled);
         head.claims.drop_covered(&head.list);

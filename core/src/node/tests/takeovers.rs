@@ -1,10 +1,12 @@
 //! How a reign begins on a store that lost something, and with what number.
 
 use super::alone::{Alone, lost};
+use super::host::TTL;
 use super::store::Store;
+use crate::election::{Loss, Report, Role};
 use crate::history::ClaimState;
-use crate::id::{Epoch, Position, Sequence, Term, TermId};
-use crate::node::{Held, Step};
+use crate::id::{Epoch, InstanceId, Position, Sequence, Term, TermId};
+use crate::node::{Event, Held, Step, Write};
 use crate::time::Duration;
 
 /// Lets a primary publish a change, and its store forget it. Gives where the node stands then.
@@ -52,8 +54,8 @@ fn a_head_of_another_branch_that_comes_with_the_load_is_not_opened_on() {
         digest: head.digest.clone(),
         source: head.source,
     };
-    let now = alone.now;
-    alone.node().handle_loaded(now, Some((&head, staged)));
+    let (now, newest) = (alone.now, alone.host.node.seen());
+    alone.node().handle_loaded(now, Some((newest, &head, staged)));
     let next = alone.next();
     assert!(
         !matches!(next, Some(Step::Open { .. })),
@@ -73,4 +75,59 @@ fn a_reign_begins_above_every_claimed_sequence() {
     let step = alone.run_until(|step| matches!(step, Step::Open { .. }));
     let Step::Open { meta, .. } = step else { unreachable!("it was picked") };
     assert_eq!(meta.position.sequence, Sequence(501));
+}
+
+/// A node without a state that holds the lease of a store without a head.
+fn cold() -> Alone {
+    let mut alone = Alone::begin();
+    let step = alone.run_until(|step| matches!(step, Step::Open { .. }));
+    let Step::Open { term, .. } = step else { unreachable!("it was asked for") };
+    alone.term = term;
+    let now = alone.now;
+    alone.node().handle_written(now, Write::Done);
+    alone.events();
+    alone
+}
+
+fn report(alone: &mut Alone, position: Position) -> Report {
+    let report = alone.node().make_report();
+    Report { instance: InstanceId(8), role: Role::Secondary, position, count: 9, ..report }
+}
+
+#[test]
+fn a_first_load_waits_for_what_live_nodes_report() {
+    let mut alone = cold();
+    assert_eq!(alone.next(), None, "the store may have lost their reports");
+    let mut observer = report(&mut alone, lost(4));
+    (observer.role, observer.can_stand) = (Role::Observer, false);
+    let began = alone.now;
+    alone.renew(&[], &[observer]);
+    assert!(alone.now.since(began) <= TTL / 3, "it waits for no longer than to its first renewal");
+    let Some(Step::ReadRepository { least, .. }) = alone.next() else { panic!("it reads") };
+    assert_eq!(least, Some(9));
+}
+
+#[test]
+fn a_first_load_is_left_once_to_a_candidate_that_holds_a_state() {
+    let mut alone = cold();
+    let other = report(&mut alone, lost(4));
+    alone.renew(&[], core::slice::from_ref(&other));
+    let term = alone.term;
+    assert_eq!(alone.events(), [Event::Lost(term, Loss::Released)]);
+    // The other does not take it.
+    let step = alone.run_until(|step| matches!(step, Step::Open { .. }));
+    let Step::Open { term, .. } = step else { unreachable!("it was asked for") };
+    alone.term = term;
+    let now = alone.now;
+    alone.node().handle_written(now, Write::Done);
+    alone.renew(&[], &[other]);
+    assert!(matches!(alone.next(), Some(Step::ReadRepository { least: Some(9), .. })));
+}
+
+#[test]
+fn a_first_load_is_not_left_to_one_that_holds_nothing() {
+    let mut alone = cold();
+    let other = report(&mut alone, Position::START);
+    alone.renew(&[], &[other]);
+    assert!(matches!(alone.next(), Some(Step::ReadRepository { .. })));
 }

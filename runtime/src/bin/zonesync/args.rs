@@ -59,7 +59,10 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Start a node from a configuration and run it until SIGINT or SIGTERM
     #[command(after_help = RUN_EXAMPLES)]
-    Run(Run),
+    Run(Configured),
+    /// Show what a configuration comes to and where each value comes from, secrets masked; exit 2
+    /// with all its problems if it has any
+    Config(Config),
     /// Show a zone of three nodes at work, with timings
     Demo(Demo),
     /// Work out anew what a state sums up to and compare it with what was announced; exit 1 if
@@ -69,8 +72,9 @@ pub(crate) enum Command {
     Ask(Ask),
 }
 
+/// Where the configuration of a node comes from.
 #[derive(Debug, Args)]
-pub(crate) struct Run {
+pub(crate) struct Configured {
     /// A gravitee.yml; may be given several times, later ones override earlier ones
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Vec<PathBuf>,
@@ -86,6 +90,15 @@ pub(crate) struct Run {
     /// Set one key of the configuration, over files and environment; may be given several times
     #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = property)]
     pub(crate) define: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    /// Leave out what nobody set
+    #[arg(long)]
+    pub(crate) set: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,8 @@
 
 mod args;
 mod ask;
+mod config;
+mod configured;
 mod demo;
 mod failure;
 mod run;
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let mut screen = Screen::open(&common);
     let done = match command {
         Command::Run(options) => run::run(&options, &common),
+        Command::Config(options) => config::config(&options, &common, &mut screen),
         Command::Demo(options) => demo::demo(&options, &mut screen),
         Command::Verify(options) => verify::verify(&options, &common, &mut screen),
         Command::Ask(question) => ask::ask(&question, &common, &mut screen),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 use zonesync::ZoneSync;
 use zonesync::admin::{self, AdminServer};
-use zonesync::config::{self, Sources};
+use zonesync::config;
 use zonesync::runtime::{Runtime, Smol};
 
-use crate::args::{Common, Run};
+use crate::args::{Common, Configured};
+use crate::configured::sources;
 use crate::failure::Failure;
 use crate::screen::wants_color;
 use crate::signal::Signals;
@@ -25,7 +26,7 @@ struct Started {
 }
 
 /// Runs a node until it is asked to stop.
-pub(crate) fn run(options: &Run, common: &Common) -> Result<(), Failure> {
+pub(crate) fn run(options: &Configured, common: &Common) -> Result<(), Failure> {
     let signals = Signals::hold()?;
     log_to_stderr(common);
     let Started { node, admin } = start(options, common)?;
@@ -42,13 +43,14 @@ pub(crate) fn run(options: &Run, common: &Common) -> Result<(), Failure> {
 }
 
 /// Starts the node that the configuration and the command line describe.
-fn start(options: &Run, common: &Common) -> Result<Started, Failure> {
-    let mut sources = Sources::of_process("");
-    sources.files.clone_from(&options.config);
-    sources.variables.extend(overrides(options, common)?);
+fn start(options: &Configured, common: &Common) -> Result<Started, Failure> {
+    let sources = sources(options, common)?;
     let loaded = config::load(&sources).map_err(|error| Failure::Usage(error.to_string()))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
+    }
+    for note in &loaded.notes {
+        tracing::info!("{note}");
     }
     let settings = &loaded.settings;
     let started = ZoneSync::start(settings).map_err(|error| Failure::Refused(error.to_string()))?;
@@ -56,26 +58,6 @@ fn start(options: &Run, common: &Common) -> Result<Started, Failure> {
     let runtime: Arc<dyn Runtime> = Arc::new(Smol::new(1)?);
     let admin = admin::serve(node.clone(), &settings.admin_socket, runtime)?;
     Ok(Started { node, admin: Some(admin) })
-}
-
-/// What the command line sets, as variables of the exact name: nothing stands above those.
-fn overrides(options: &Run, common: &Common) -> Result<Vec<(String, String)>, Failure> {
-    let mut set = options.define.clone();
-    if let Some(directory) = &options.directory {
-        let path = std::path::absolute(directory)?;
-        let Some(path) = path.to_str() else {
-            return Err(Failure::Usage(format!("{} is no UTF-8", path.display())));
-        };
-        set.push(("management.type".to_owned(), "directory".to_owned()));
-        set.push(("management.directory.path".to_owned(), path.to_owned()));
-    }
-    let named = [
-        ("zonesync.zone", options.zone.as_ref().map(ToString::to_string)),
-        ("zonesync.node", options.node.as_ref().map(ToString::to_string)),
-        ("zonesync.admin.socket", common.socket.as_ref().map(|path| path.display().to_string())),
-    ];
-    set.extend(named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
-    Ok(set.into_iter().map(|(key, value)| (format!("gravitee.{key}"), value)).collect())
 }
 
 fn log_to_stderr(common: &Common) {

@@ -11,6 +11,7 @@ fn properties(yaml: &str, variables: &[(&str, &str)], host: &[(&str, &str)]) -> 
         host: owned(host).into_iter().collect(),
         files: leaves.into_iter().map(|(key, leaf)| (key, ("f".into(), leaf))).collect(),
         home: "/home".to_owned(),
+        ..Properties::default()
     }
 }
 
@@ -121,6 +122,16 @@ fn placeholders_are_bounded() {
 }
 
 #[test]
+fn a_placeholder_that_has_not_begun_stays_as_it_is() {
+    for begun in ["${", "${a", "$", "a${"] {
+        assert_eq!(
+            text(&properties(&format!("x: '{begun}'"), &[], &[]), "x").as_deref(),
+            Some(begun)
+        );
+    }
+}
+
+#[test]
 fn a_whole_placeholder_keeps_what_the_value_may_mean() {
     let set = properties("n: 30_000\nwhole: ${n}\npart: x${n}\n", &[], &[]);
     assert_eq!(set.get("whole").ok().flatten().unwrap().style, Style::Through);
@@ -142,4 +153,13 @@ fn references_to_secrets_are_errors_without_a_resolver() {
     for key in ["a", "b", "c", "d"] {
         assert!(message(&set, key).contains("no resolver"), "{key}");
     }
+}
+
+#[test]
+fn the_home_folder_is_absolute() {
+    let here = std::env::current_dir().unwrap();
+    let relative = properties("path: ${gravitee.home}/x\n", &[("GRAVITEE_HOME", "gw")], &[]);
+    assert_eq!(text(&relative, "path").unwrap(), here.join("gw/x").to_string_lossy());
+    let absolute = properties("path: ${gravitee.home}/x\n", &[], &[(HOME, "/opt/gw")]);
+    assert_eq!(text(&absolute, "path").unwrap(), "/opt/gw/x");
 }

@@ -2,18 +2,19 @@
 
 use proptest::prelude::*;
 
-use super::super::load::fill;
+use super::super::load::build;
 use super::super::{ImageError, decode, verify};
 use super::*;
-use crate::state::State;
 
 /// Reads an image into a state. Gives where it stands and the ids that it holds.
 fn read(bytes: &[u8]) -> Result<(Position, Vec<String>), ImageError> {
     let image = decode(bytes, Some(&own()))?;
-    let (state, mut writer) = State::with_feed(own().digest_key, 0);
-    let head = fill(&image, &mut writer)?;
-    let view = state.view();
-    assert_eq!((view.position(), view.digest()), (head.position(), &head.digest));
+    let (head, writer) = build(&image, own().digest_key)?;
+    let view = writer.view();
+    assert_eq!(view.position(), head.position());
+    if *view.digest() != head.digest {
+        return Err(ImageError::Digest);
+    }
     Ok((view.position(), view.sorted().map(|(key, _)| key.id.to_owned()).collect()))
 }
 

@@ -76,6 +76,10 @@ impl Desk {
 
     /// Deploys an API, as a batch of the log would.
     fn deploy(&mut self, id: &str, payload: &str) {
+        self.deploy_in(1, id, payload);
+    }
+
+    fn deploy_in(&mut self, format: u16, id: &str, payload: &str) {
         let view = self.state.view();
         let version = |payload: &[u8]| own().digest_key.version(key(id), payload);
         let (previous, before) = (self.head.position(), view.digest().fingerprint());
@@ -90,7 +94,7 @@ impl Desk {
         self.head.list.advance(position);
         self.head.digest = self.state.view().digest().clone();
         let after = self.head.digest.fingerprint();
-        let mut batch = BatchWriter::new();
+        let mut batch = BatchWriter::in_format(format);
         let _ = batch.push(&change).unwrap();
         let meta = BatchMeta { position, previous, before, after };
         self.kept.push(Kept::Batch(meta, batch.finish(meta, None).into()));
@@ -116,10 +120,9 @@ impl Desk {
     /// What the disk holds: position and ids.
     fn stands(&self) -> (Position, String) {
         let bytes = self.disk.inner().stands.clone().expect("an image stands");
-        let (state, mut writer) = State::with_feed(own().digest_key, 0);
         let image = decode(&bytes, Some(&own())).unwrap();
-        super::super::load::fill(&image, &mut writer).unwrap();
-        let view = state.view();
+        let (_, writer) = super::super::load::build(&image, own().digest_key).unwrap();
+        let view = writer.view();
         (view.position(), view.sorted().map(|(key, _)| key.id).collect())
     }
 
@@ -149,6 +152,32 @@ fn batches_reach_the_disk_in_order_and_a_new_start_finds_them() {
     desk.host.run();
     assert_eq!(desk.stands(), (at(5), "abcd".into()));
     assert_eq!(disk.inner().commits, 1, "it goes on with what stands");
+}
+
+/// A batch of a newer format is kept in the oldest.
+#[test]
+fn a_node_of_the_version_before_finds_what_this_one_kept() {
+    let disk = Memory::default();
+    let mut desk = Desk::open(&disk);
+    desk.begin();
+    desk.deploy_in(2, "a", "p");
+    desk.keep();
+    desk.host.run();
+    let bytes = disk.inner().stands.clone().expect("an image stands");
+    let before = Identity { formats: FormatRange::up_to(1), ..own() };
+    let image = decode(&bytes, Some(&before)).unwrap();
+    assert_eq!(image.journal_len(), 1);
+    assert_eq!(desk.stands(), (at(2), "a".into()));
+}
+
+/// One that a node cannot read is refused, and says why.
+#[test]
+fn an_image_of_a_newer_format_is_refused() {
+    let maker = Maker::whole(&own());
+    let later = Identity { formats: FormatRange { oldest: 2, newest: 2 }, ..own() };
+    let error = decode(&maker.bytes, Some(&later)).unwrap_err();
+    assert!(error.to_string().contains("format 1 is older than this version reads"), "{error}");
+    assert!(error.is_of_file());
 }
 
 #[test]

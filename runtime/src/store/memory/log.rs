@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zonesync_core::bugs::{self, Bug};
 use zonesync_core::digest::Digest;
-use zonesync_core::format::{FORMAT, Filter, Head, Source};
+use zonesync_core::format::{Filter, FormatRange, Head, Source};
 use zonesync_core::history::{Claims, TermList};
 use zonesync_core::id::{Position, Term};
 
@@ -110,6 +110,9 @@ impl Zone {
         if let Some(guard) = update.guard {
             head.guard = guard;
         }
+        if let Some(format) = update.format {
+            head.format = format;
+        }
     }
 }
 
@@ -127,7 +130,7 @@ pub(super) fn check_list(update: &HeadUpdate, position: Position) -> Result<(), 
 fn first_head(update: &HeadUpdate, claims: Claims) -> Head {
     Head {
         incarnation: update.incarnation,
-        format: FORMAT,
+        format: update.format.unwrap_or(FormatRange::KNOWN.oldest),
         list: TermList::new(),
         claims,
         snapshot: None,

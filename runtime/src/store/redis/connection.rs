@@ -34,6 +34,7 @@ use tracing::{debug, info};
 use zonesync_core::time::{Duration, Instant};
 
 pub(super) use hello::Facts;
+use hello::Login;
 use keeper::Keeper;
 use line::Line;
 use refusal::Refusal;
@@ -93,6 +94,17 @@ struct Common {
 }
 
 impl Common {
+    /// Gives what is sent to Redis: a sentinel's password, too, if there is no other.
+    fn login(&self) -> Login<'_> {
+        let options = &self.options;
+        let spare = match &options.topology {
+            Topology::Sentinel { password, .. } => password.as_ref(),
+            Topology::Standalone(_) | Topology::Cluster { .. } => None,
+        };
+        let password = options.password.as_ref().or(spare);
+        Login { username: options.username.as_deref(), password }
+    }
+
     /// Says yes the first time.
     fn once(&self) -> bool {
         !self.told.swap(true, Ordering::Relaxed)
@@ -166,6 +178,7 @@ impl Server {
     }
 
     /// Gives what the server said of itself; connects if there is no connection.
+    #[cfg(test)]
     pub(super) async fn facts(&self, lane: Lane) -> Result<Facts, StoreError> {
         let common = &self.0.common;
         let deadline = common.runtime.now() + common.options.command_timeout;
@@ -222,15 +235,21 @@ impl Server {
                     line.prove();
                     without_hash = true;
                 }
-                Refusal::Moved(to) if self.is_cluster() => {
+                Refusal::Moved { slot, .. } if self.is_cluster() && slot != common.route.slot => {
+                    return Err(StoreError::Denied(format!(
+                        "{name} names a key of slot {slot}, and the zone lives in {}",
+                        common.route.slot
+                    )));
+                }
+                Refusal::Moved { to, .. } if self.is_cluster() => {
                     info!(lane = lane.name(), from = %line.address, %to, "the zone's slot has moved");
                     line.prove();
                     common.route.moved(to);
                     line.close(End::Elsewhere);
-                    last = Some(StoreError::Unavailable(
-                        "the nodes of the cluster send us in a circle".to_owned(),
-                    ));
+                    last = Some(circle());
                 }
+                // It was sent on from there: the slot is moving once more.
+                Refusal::Ask(_) if self.is_cluster() => last = Some(circle()),
                 Refusal::Tell { error, leave } => {
                     if leave {
                         line.close(End::Elsewhere);
@@ -281,6 +300,10 @@ impl fmt::Debug for Server {
     }
 }
 
+fn circle() -> StoreError {
+    StoreError::Unavailable("the nodes of the cluster send us in a circle".to_owned())
+}
+
 /// Waits for `future`, but no longer than `limit`; gives what `late` makes then.
 async fn within<T>(
     runtime: &Arc<dyn Runtime>,
@@ -295,3 +318,6 @@ async fn within<T>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

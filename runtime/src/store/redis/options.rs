@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
 use zonesync_core::time::Duration;
 
 use crate::secret::Secret;
@@ -31,6 +32,8 @@ pub struct RedisOptions {
     pub log_max: u64,
     /// How many replicas have to have a batch, if any.
     pub wait: Option<Wait>,
+    /// The keys that what is stored is encrypted with, if it is.
+    pub encryption: Option<Encryption>,
 }
 
 impl RedisOptions {
@@ -47,6 +50,7 @@ impl RedisOptions {
             bulk_timeout: Duration::from_secs(30),
             log_max: 256 << 20,
             wait: None,
+            encryption: None,
         }
     }
 }
@@ -88,6 +92,61 @@ impl fmt::Display for Address {
         } else {
             write!(f, "{}:{}", self.host, self.port)
         }
+    }
+}
+
+/// The keys of an encrypted zone. All of them read, the first one writes.
+#[derive(Clone, Debug)]
+pub struct Encryption {
+    keys: Vec<EncryptionKey>,
+    /// Whether what is not encrypted is read, too: while a zone moves over.
+    pub plaintext: bool,
+}
+
+impl Encryption {
+    /// Writes with `first` and reads with `others`, too. Refuses what is not encrypted.
+    pub fn new(first: EncryptionKey, others: impl IntoIterator<Item = EncryptionKey>) -> Self {
+        let mut keys = vec![first];
+        keys.extend(others);
+        Self { keys, plaintext: false }
+    }
+
+    /// Gives the keys; there is a first one.
+    pub fn keys(&self) -> &[EncryptionKey] {
+        &self.keys
+    }
+}
+
+/// A key and its name. Wiped when it goes, and shown by no message.
+#[derive(Clone)]
+pub struct EncryptionKey {
+    id: String,
+    key: Zeroizing<[u8; 32]>,
+}
+
+impl EncryptionKey {
+    /// Names a key. None if `id` is empty or has more than 64 bytes.
+    ///
+    /// The id is stored in clear with each record.
+    pub fn new(id: impl Into<String>, key: [u8; 32]) -> Option<Self> {
+        let (id, key) = (id.into(), Zeroizing::new(key));
+        (!id.is_empty() && id.len() <= 64).then_some(Self { id, key })
+    }
+
+    /// Gives its name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Gives the key.
+    pub fn reveal(&self) -> &[u8; 32] {
+        &self.key
+    }
+}
+
+impl fmt::Debug for EncryptionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncryptionKey").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

@@ -86,6 +86,7 @@ impl Link {
     ) -> Result<T, StoreError> {
         let fate = self.draw(&call);
         let (net, host) = (self.net.clone(), self.host);
+        let reads = matches!(call, Call::Read);
         let executor = net.lock().executor.clone();
         {
             let watch = net.lock().watch.clone();
@@ -103,6 +104,12 @@ impl Link {
                         answer
                     });
                     own.sleep(fate.back).await;
+                    if let Ok(answer) = &answer {
+                        let (least, head) = (answer.least_format(), answer.head_format());
+                        let watch = net.lock().watch.clone();
+                        let mut watch = watch.lock().expect("one thread");
+                        watch.formats.answered(own.now(), host, least, head);
+                    }
                     reply.put(answer);
                 }
                 if let Some(again) = fate.again {
@@ -116,7 +123,12 @@ impl Link {
             executor.sleep(PATIENCE).await;
             Err(StoreError::Unavailable("no answer".into()))
         };
-        or(replied.take(), late).await
+        let answer = or(replied.take(), late).await;
+        if let Ok(told) = &answer {
+            let watch = self.net.lock().watch.clone();
+            watch.lock().expect("one thread").answered(host, reads, told.epoch());
+        }
+        answer
     }
 
     /// Ends when the connection breaks.
@@ -169,7 +181,7 @@ impl ZoneStore for Link {
 
     fn begin_snapshot(&self, term: Term, position: Position) -> Reply<'_, Written> {
         let run = move |store: &MemoryStore| now(store.begin_snapshot(term, position));
-        Box::pin(self.send(Call::Begin(term), run))
+        Box::pin(self.send(Call::Begin(term, position), run))
     }
 
     fn put_chunk(

@@ -1,6 +1,6 @@
 //! A plan drawn from a seed: ten minutes of changes and faults.
 
-use super::{Act, Change, Fault, MS, Plan, Row, SECOND, SlotPlan};
+use super::{Act, Change, Fault, MS, Plan, Row, SECOND, SlotPlan, VERSIONS, formats};
 use crate::executor::Time;
 use crate::random::Random;
 use crate::rows::SUBSCRIPTIONS;
@@ -38,6 +38,7 @@ pub fn draw(seed: u64) -> Plan {
             filtered: has_filters && number >= 1 && random.percent(50),
             keeps: random.percent(KEEPS),
             ppm: random.within(0, 4_000) as i64 - 2_000,
+            newest: VERSIONS.0,
         })
         .collect();
     let mut acts = Vec::new();
@@ -66,7 +67,9 @@ pub fn draw(seed: u64) -> Plan {
         }
     }
     acts.sort_by_key(|(at, _)| *at);
-    Plan { seed, slots, acts, end: LENGTH, full_read }
+    let mut plan = Plan { seed, slots, acts, end: LENGTH, full_read };
+    formats::mix(&mut plan);
+    plan
 }
 
 fn change(random: &mut Random) -> Change {

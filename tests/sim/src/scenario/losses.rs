@@ -63,9 +63,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "cold-node-first-at-an-emptied-store",
         story: "The store restarts without its data, and before any other a new gateway finds it, \
-                while the repository shows half of its rows. It cannot know better; the others do, \
-                and must not give up what they have for that.",
+                while the repository shows half of its rows. The others come a moment later: what \
+                they hold must be published, and not half of the rows.",
         script: cold_node_first,
+    },
+    Scenario {
+        name: "cold-node-alone-at-an-emptied-store",
+        story: "The same, but the others cannot reach the store for some seconds. The new gateway \
+                cannot know better; the others do, and must not give up what they have for that.",
+        script: cold_node_alone,
     },
     Scenario {
         name: "only-observers-know",
@@ -73,6 +79,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 data, and the repository shows half of its rows. Edge gateways still hold the whole \
                 state: their reports say how much there was, so a person is asked.",
         script: only_observers_know,
+    },
+    Scenario {
+        name: "settlement-lost-again",
+        story: "The store lost a revocation that an edge gateway had; the zone read the repository, \
+                published it again, and told the gateway that it may let go of what it holds. While \
+                it loads the zone's state, the store fails over once more and loses all that.",
+        script: settlement_lost,
     },
 ];
 
@@ -249,13 +262,36 @@ fn restarts_empty(s: &mut Script) {
     s.strike(Fault::Join(3)).within(HEARD, "a new node is ready", |world| world.is_ready(3));
 }
 
-fn cold_node_first(s: &mut Script) {
+/// A node without a state finds an emptied store beside rows that are not all there, and the others
+/// come so long after it.
+fn cold_node(s: &mut Script, rows: Fault, before: u64) {
     s.nodes(4).full_read(20 * SECOND).at(4 * SECOND).join(1..3);
     s.at(10 * SECOND).change(Change::Off(vec![Row::Key(1)])).after(2 * SECOND);
-    s.strike(Fault::RepositoryLies(50, 30 * SECOND)).strike(Fault::Cut(0, SECOND));
-    s.strike(Fault::Cut(1, SECOND)).strike(Fault::Cut(2, SECOND));
+    s.strike(rows).strike(Fault::Cut(0, before));
+    s.strike(Fault::Cut(1, before)).strike(Fault::Cut(2, before));
     s.strike(Fault::StoreEmptied).strike(Fault::Join(3));
-    s.within(SECOND, "the new node founds the zone anew", |world| world.is_ready(3));
+}
+
+fn cold_node_first(s: &mut Script) {
+    cold_node(s, Fault::RepositoryPartial(50, 30 * SECOND), SECOND / 4);
+    s.throughout(40 * SECOND, "whoever is ready holds all there is", |world| {
+        (0..3).all(|slot| world.is_ready(slot)) && world.nothing_is_missing()
+    });
+    s.within(SECOND / 4, "the new node has the lease", |world| world.leads(3));
+    s.within(FOUND, "it leaves it to one that holds a state", |world| {
+        !world.leads(3) && world.reigns_since(12 * SECOND).iter().any(|reign| reign.slot != 3)
+    });
+    s.within(HEARD, "which publishes that, and the new node is ready", |world| {
+        world.is_ready(3) && world.agree() && world.open_claims().is_empty()
+    });
+    s.expect("with all there is, and nothing that was revoked", |world| {
+        world.nothing_is_missing() && world.nobody_finds(1)
+    });
+}
+
+fn cold_node_alone(s: &mut Script) {
+    cold_node(s, Fault::RepositoryLies(50, 30 * SECOND), 5 * SECOND);
+    s.within(2 * SECOND, "the new node founds the zone anew", |world| world.is_ready(3));
     s.throughout(60 * SECOND, "the others keep all they have", |world| {
         (0..3).all(|slot| world.is_ready(slot) && world.missing(slot) == 0) && world.nobody_finds(1)
     });
@@ -301,4 +337,25 @@ fn one_epoch_twice(s: &mut Script) {
     s.strike(Fault::Lead(vec![2, 3], Side::Old));
     s.after(15 * SECOND);
     s.expect("the loser leads no more", move |world| !loser_leads(world));
+}
+
+fn settlement_lost(s: &mut Script) {
+    s.nodes(3).observers(2..3).weight(100_000).at(4 * SECOND).others_join();
+    // The next primary is away while the revocation is published, and lost.
+    s.at(15 * SECOND).strike(Fault::Cut(1, 3 * SECOND)).change(Change::Off(vec![Row::Key(1)]));
+    s.within(HEARD, "the observer has it", |world| !world.finds(2, 1));
+    s.strike(Fault::Crash(0, 120 * SECOND)).strike(Fault::StoreLostTail(SECOND));
+    s.strike(Fault::RepositoryDown(20 * SECOND)).strike(Fault::Cut(2, 22 * SECOND));
+    s.throughout(60 * SECOND, "the observer never finds the key again", |world| {
+        world.is_ready(2) && !world.finds(2, 1)
+    });
+    s.at(36 * SECOND).strike(Fault::Slow(30 * MS, 20 * SECOND));
+    s.within(10 * SECOND, "its claim is settled, and it loads", |world| {
+        !world.settled_claims().is_empty() && world.is_loading(2)
+    });
+    s.strike(Fault::PausePrimary(2 * SECOND)).strike(Fault::StoreOld(8 * SECOND));
+    s.expect("nothing of that is left", |world| world.settled_claims().is_empty());
+    s.after(2 * SECOND).within(FOUND + HEALED, "all agree, and no claim is open", |world| {
+        world.agree() && world.open_claims().is_empty() && world.nobody_finds(1)
+    });
 }

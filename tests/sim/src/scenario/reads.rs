@@ -57,6 +57,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 all, for the repository is the truth; what the copy says is off goes at once.",
         script: restored,
     },
+    Scenario {
+        name: "rows-missing-for-a-minute",
+        story: "For most of a minute the repository says that it shows only some of its rows. Just \
+                before that is mended the primary dies. What it never saw is older than the slack \
+                of a read by then, and its successor must not believe that it was read.",
+        script: rows_missing,
+    },
+    Scenario {
+        name: "read-and-never-published",
+        story: "A zone comes back after a minute without any gateway. The one that leads reads what \
+                happened meanwhile, and the store takes no writes just then, so its reign ends. \
+                When it leads again its source goes on from that read: it must know that it owes.",
+        script: never_published,
+    },
 ];
 
 fn bulk_publish(s: &mut Script) {
@@ -205,4 +219,37 @@ fn restored(s: &mut Script) {
         world.nobody_finds(6) && world.everyone_finds(8)
     });
     s.expect("nobody is asked", |world| world.held_removals() == 0);
+}
+
+fn rows_missing(s: &mut Script) {
+    s.nodes(3).full_read(3_600 * SECOND).at(4 * SECOND).others_join();
+    s.at(10 * SECOND).strike(Fault::RepositoryIncomplete(50, 50 * SECOND));
+    s.change(Change::Set((0..30).map(Row::Key).collect())).after(HEARD);
+    s.expect("some were seen, and some were not", |world| {
+        let seen = (0..30).filter(|key| world.all_have_newest(Row::Key(*key))).count();
+        (1..30).contains(&seen)
+    });
+    for _ in 0..8 {
+        // What is seen goes on.
+        s.change(Change::Set((15..30).map(Row::Key).collect())).after(5 * SECOND);
+    }
+    s.at(58 * SECOND).strike(Fault::CrashPrimary(60 * SECOND));
+    s.at(60 * SECOND).within(FOUND + HEARD, "the successor has all of them", |world| {
+        world.primaries() == 1 && (0..30).all(|key| world.all_have_newest(Row::Key(key)))
+    });
+}
+
+fn never_published(s: &mut Script) {
+    s.nodes(3).observers(1..3).full_read(3_600 * SECOND).at(4 * SECOND).others_join();
+    s.at(10 * SECOND).strike(Fault::FleetRestart(60 * SECOND));
+    s.at(15 * SECOND).change(Change::Off((0..3).map(Row::Key).collect()));
+    s.at(68 * SECOND).change(Change::Set(vec![Row::Key(20)]));
+    s.strike(Fault::RepositorySlow(SECOND, 4 * SECOND)).after(2 * SECOND + MS);
+    s.within(FOUND, "one leads, and reads", |world| world.published_since(70 * SECOND) == 1);
+    s.strike(Fault::StoreReadOnly(8 * SECOND));
+    s.within(FOUND, "its reign ends", |world| world.primaries() == 0);
+    s.expect("before it published anything", |world| world.published_since(70 * SECOND) == 1);
+    s.at(82 * SECOND).within(FOUND + HEARD, "what it read is published", |world| {
+        (0..3).all(|key| world.nobody_finds(key)) && world.all_have_newest(Row::Key(20))
+    });
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Failed, Outcome};
 use crate::executor::Time;
-use crate::plan::{Act, Change, Fault, MS, Plan, SECOND, SlotPlan};
+use crate::plan::{Act, Change, Fault, MS, Plan, SECOND, SlotPlan, VERSIONS};
 use crate::world::{AGREE, Setup, World};
 
 /// How often what must hold throughout is asked.
@@ -45,8 +45,8 @@ impl Script {
 
     /// The zone has so many nodes. The first starts alone, and so it leads.
     pub fn nodes(&mut self, count: usize) -> &mut Self {
-        let slot =
-            SlotPlan { starts: false, observes: false, filtered: false, keeps: false, ppm: 0 };
+        let (starts, observes, filtered, keeps) = (false, false, false, false);
+        let slot = SlotPlan { starts, observes, filtered, keeps, ppm: 0, newest: VERSIONS.0 };
         self.plan.slots = vec![slot; count];
         self.plan.slots[0].starts = true;
         self
@@ -55,6 +55,18 @@ impl Script {
     /// These nodes never stand for election.
     pub fn observers(&mut self, slots: std::ops::Range<usize>) -> &mut Self {
         slots.for_each(|slot| self.plan.slots[slot].observes = true);
+        self
+    }
+
+    /// All nodes keep a local image.
+    pub fn keeps(&mut self) -> &mut Self {
+        self.plan.slots.iter_mut().for_each(|slot| slot.keeps = true);
+        self
+    }
+
+    /// All nodes begin as a version that knows formats up to this one.
+    pub fn version(&mut self, newest: u16) -> &mut Self {
+        self.plan.slots.iter_mut().for_each(|slot| slot.newest = newest);
         self
     }
 

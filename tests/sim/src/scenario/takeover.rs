@@ -1,7 +1,7 @@
 //! Primaries that go, stall, stand still or have a wrong clock, and who comes after them.
 
 use super::{Scenario, Script};
-use crate::plan::{Change, Fault, MS, Row, SECOND};
+use crate::plan::{Change, Fault, MS, Row, SECOND, Side};
 use crate::world::{POLL, TTL, World};
 
 /// The lease, and how long after its end a successor leads at the latest.
@@ -59,6 +59,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         story: "A new version is rolled out to all gateways at once, and all of them start \
                 together. They must be ready at once from the store, and agree on one primary.",
         script: fleet_restarts,
+    },
+    Scenario {
+        name: "one-knows-of-a-newer-term",
+        story: "While there are two masters, one of them gives the next term to a node that dies at \
+                once: nothing was written in it, but an edge gateway has heard of it. Led back to \
+                the other master, it must end the reign that goes on there, and not follow it.",
+        script: newer_term_known,
     },
 ];
 
@@ -226,4 +233,22 @@ fn fleet_restarts(s: &mut Script) {
     s.within(HEARD, "what was revoked meanwhile is gone", |world| world.nobody_finds(2));
     s.at(40 * SECOND)
         .expect("there was one election", |world| world.reigns_since(12 * SECOND).len() == 1);
+}
+
+fn newer_term_known(s: &mut Script) {
+    s.nodes(4).observers(3..4).at(4 * SECOND).others_join();
+    s.at(10 * SECOND).strike(Fault::SplitOff(vec![2, 3]));
+    s.within(TAKEN_OVER, "the other master gives a newer term", |world| {
+        world.reigns_since(10 * SECOND).iter().any(|reign| reign.slot == 2)
+    });
+    s.strike(Fault::Crash(2, 60 * SECOND)).after(TTL.as_nanos() as u64 / 2);
+    s.expect("nothing was written in it", |world| {
+        world.published_since(10 * SECOND) == 0 && world.term_at(1).epoch > world.term_at(0).epoch
+    });
+    s.strike(Fault::Lead(vec![3], Side::Old));
+    s.within(HEARD, "the first master hears of it", |world| {
+        world.term_at(0).epoch > world.term_at(1).epoch
+    });
+    s.change(Change::Set(vec![Row::Key(4)]));
+    s.within(TAKEN_OVER + HEARD, "the zone goes on", |world| world.all_have_newest(Row::Key(4)));
 }

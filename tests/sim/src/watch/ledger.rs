@@ -54,7 +54,7 @@ impl Ledger {
         let what = match (done.call, done.outcome) {
             (Call::Acquire { .. }, Outcome::Granted(term)) => Deeds::Reign(term),
             (Call::Publish { meta, .. }, _) => Deeds::Publish(meta.position),
-            (Call::Begin(_), _) => Deeds::Begin,
+            (Call::Begin(..), _) => Deeds::Begin,
             (Call::Chunk { .. }, _) => Deeds::Chunk,
             (Call::Commit { moves, .. }, _) => Deeds::Commit(*moves),
             (Call::WriteHead(_), _) => Deeds::WriteHead,

@@ -25,6 +25,8 @@ pub struct Watched {
     position: Position,
     rejected: BTreeSet<EntityKeyBuf>,
     ready: bool,
+    /// A head was seen, or made, where it stands.
+    confirmed: bool,
     looked: Time,
     safe: Option<Position>,
     /// The feed is small: it may fall behind, and its reader starts over.
@@ -44,6 +46,7 @@ impl Watched {
             position: node.state().position(),
             rejected: BTreeSet::new(),
             ready: false,
+            confirmed: false,
             looked: 0,
             safe,
             feed_is_small,
@@ -63,6 +66,7 @@ impl Watched {
             self.read_feed(at, node, watch);
             self.look(at, node, watch);
         }
+        self.confirmed |= !self.confirmed && watch.is_confirmed(self.host, self.position);
         if moved || at >= self.looked + 1_000_000_000 {
             self.looked = at;
             self.see_status(at, node, watch);
@@ -107,6 +111,9 @@ impl Watched {
         let (host, old, new) = (self.host, self.position, step.position);
         watch.check(at, Promise::OnePrimary, new.term.epoch >= old.term.epoch, || {
             format!("node {host} goes back from {old} to {new}")
+        });
+        watch.check(at, Promise::OnePrimary, !watch.follows_lower(host), || {
+            format!("node {host} follows a store to {new} that is below what it was told of")
         });
         let on = new.term != old.term || new.sequence > old.sequence;
         watch.check(at, Promise::InOrder, on, || format!("node {host} goes from {old} to {new}"));
@@ -219,6 +226,13 @@ impl Watched {
                 format!("node {host} is ready at {} with {held}{stale}", status.position)
             });
         }
+        let old = self.confirmed || status.stale || !status.ready;
+        watch.check(at, Promise::OnlyAnnounced, old, || {
+            format!(
+                "node {host} shows {} as the zone's, and has seen no head there",
+                status.position
+            )
+        });
         watch.check(at, Promise::OnlyAnnounced, status.ready == self.ready, || {
             format!("node {host} is not ready any more")
         });

@@ -68,13 +68,18 @@ impl Watch {
 
     /// Takes in that a node sends a request.
     pub fn sent(&mut self, at: Time, host: HostId, call: &Call) {
-        // What goes on within a step, or after a pause, is the fence's matter.
-        if matches!(call, Call::Chunk { .. } | Call::Commit { .. })
-            || self.resumed.get(&host).is_some_and(|resumed| at < resumed + GRACE)
-        {
+        let resumed = self.resumed.get(&host).is_some_and(|resumed| at < resumed + GRACE);
+        self.see_format(at, host, call, resumed);
+        if resumed {
             return;
         }
-        let Some(term) = call.writes_as() else { return };
+        // What goes on within a step, or after a pause, is the fence's matter.
+        if matches!(call, Call::Chunk { .. } | Call::Commit { .. }) {
+            return;
+        }
+        // Who asks for more of a lease that is over takes itself for the primary still.
+        let renews = if let Call::Renew { term, .. } = call { Some(*term) } else { None };
+        let Some(term) = call.writes_as().or(renews) else { return };
         let leases = self.store.leases.values();
         let own = leases.filter(|(of, _)| *of == term).map(|(_, until)| *until).max();
         let own = own.or_else(|| self.store.ended.get(&term).copied());
@@ -88,6 +93,8 @@ impl Watch {
     /// Takes in what a server made of a request.
     pub fn executed(&mut self, done: &Executed<'_>) {
         self.tell(done);
+        self.note_head(done);
+        self.see_head_format(done);
         let Executed { at, host, server, call, before, after, outcome } = done;
         match (call, outcome) {
             (Call::Acquire { ttl, .. }, Outcome::Granted(term)) => {

@@ -58,6 +58,10 @@ impl World {
             Fault::StopPrimary(time) => {
                 self.with_primary(|world, slot| world.stop(slot, Some(time)));
             }
+            Fault::Version(slot, newest, time) => {
+                self.slots[slot].plan.newest = newest;
+                self.stop(slot, Some(time));
+            }
             Fault::FleetRestart(time) => {
                 for slot in self.running() {
                     self.kill(slot);

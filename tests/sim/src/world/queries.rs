@@ -73,6 +73,18 @@ impl World {
         self.status(slot).is_some_and(|status| status.in_sync)
     }
 
+    /// Says whether all running nodes hold the newest state, as they say.
+    pub fn all_in_sync(&self) -> bool {
+        self.everyone(|status| status.in_sync)
+    }
+
+    /// Says whether a node says that it cannot read the zone's format.
+    pub fn cannot_read(&self, slot: usize) -> bool {
+        self.status(slot).is_some_and(|status| {
+            !status.in_sync && status.reason.contains("which this version cannot read")
+        })
+    }
+
     /// Says whether all slots' nodes run and are ready.
     pub fn all_ready(&self) -> bool {
         (0..self.slots.len()).all(|slot| self.is_ready(slot))

@@ -1,7 +1,7 @@
 //! The end of a world: faults stop, and all must come to hold the same, and what the control plane
 //! holds.
 
-use super::{POLL, TTL, World};
+use super::{POLL, Slot, TTL, World};
 use zonesync_core::entity::Kind;
 
 use crate::executor::Time;
@@ -67,10 +67,26 @@ impl World {
         self.net.mend();
         self.net.join(self.net.main());
         self.plane.behave(|manners| *manners = crate::plane::Manners::default());
+        self.let_one_read();
         for slot in 0..self.slots.len() {
             if self.slots[slot].belongs {
                 self.start(slot);
             }
+        }
+    }
+
+    /// Where all were rolled back and the zone was not, somebody upgrades one again: the rules
+    /// promise no more, for nobody else can know what the head says.
+    fn let_one_read(&mut self) {
+        let format = self.head().map_or(0, |head| head.format);
+        let can_lead = |slot: &Slot| slot.belongs && !slot.plan.observes;
+        if self.slots.iter().any(|slot| can_lead(slot) && slot.plan.newest >= format) {
+            return;
+        }
+        if let Some(slot) = self.slots.iter().position(can_lead) {
+            self.note(|| format!("n{slot} is upgraded, so that somebody reads format {format}"));
+            self.kill(slot);
+            self.slots[slot].plan.newest = format;
         }
     }
 

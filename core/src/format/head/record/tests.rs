@@ -3,8 +3,8 @@ use std::vec::Vec;
 
 use super::*;
 use crate::entity::Version;
-use crate::format::FORMAT;
 use crate::format::testing::*;
+use crate::format::{FORMAT, FormatRange};
 
 fn kinds() -> impl Strategy<Value = Kind> {
     (1..32_u8).prop_map(|code| Kind::from_code(code).unwrap())
@@ -72,8 +72,8 @@ prop_compose! {
         source in sources(),
         filter in any::<u128>().prop_map(Filter),
         guard in guards(),
+        format in formats(),
     ) -> Head {
-        let format = FORMAT;
         Head { incarnation, format, list, claims, snapshot, digest, source, filter, guard }
     }
 }
@@ -113,7 +113,7 @@ proptest! {
 fn empty() -> Head {
     Head {
         incarnation: 7,
-        format: FORMAT,
+        format: 1,
         list: Default::default(),
         claims: Claims::new(),
         snapshot: None,
@@ -154,4 +154,8 @@ fn a_newer_head_is_refused_and_a_newer_field_skipped() {
     assert_eq!(Head::decode(&grown), Ok(empty()));
     let newer = Head { format: FORMAT + 1, ..empty() }.encode();
     assert_eq!(Head::decode(&newer), Err(DecodeError::NewerFormat(FORMAT + 1)));
+    let second = Head { format: 2, ..empty() };
+    assert_eq!(Head::decode(&second.encode()), Ok(second.clone()));
+    let refused = Head::decode_within(&second.encode(), FormatRange::up_to(1));
+    assert_eq!(refused, Err(DecodeError::NewerFormat(2)));
 }

@@ -25,6 +25,12 @@ impl Bare {
             match redis::parse_redis_value(&answer) {
                 Ok(value) => return Ok(value),
                 Err(error) if error.is_io_error() && answer.len() < ANSWER_MAX => {}
+                // How an alert of TLS begins.
+                Err(_) if answer[0] == 0x15 => {
+                    return Err(io::Error::other(
+                        "it speaks TLS: see `distributed-sync.redis.ssl`",
+                    ));
+                }
                 Err(_) => return Err(io::Error::other("its answer makes no sense")),
             }
         }

@@ -5,7 +5,7 @@ use tracing::debug;
 
 use super::Common;
 use super::dial::unavailable;
-use super::hello::{Login, text};
+use super::hello::text;
 use super::refusal::Refusal;
 use super::route::{ask, share};
 use crate::store::StoreError;
@@ -36,14 +36,11 @@ pub(super) async fn find(
     nodes: Vec<Address>,
     slot: u16,
 ) -> Result<Address, StoreError> {
-    let options = &common.options;
-    let login =
-        Login { username: options.username.as_deref(), password: options.password.as_ref() };
     let limit = share(common, nodes.len());
     let mut failed = None;
     for node in &nodes {
-        match ask(common, node, &[login], limit, &["CLUSTER", "SLOTS"]).await {
-            Ok((answer, _, _)) => {
+        match ask(common, node, &[common.login()], limit, &["CLUSTER", "SLOTS"], |_| Ok(())).await {
+            Ok((answer, _)) => {
                 let (owner, others) = read(answer, slot, node);
                 common.route.learn(others);
                 match owner {

@@ -16,7 +16,7 @@ use super::within;
 use crate::runtime::Runtime;
 use crate::store::StoreError;
 use crate::store::redis::options::Address;
-use crate::tls::Tls;
+use crate::tls::{self, Tls};
 
 /// The system looks after a silent peer: first after this long, and then this often.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
@@ -101,8 +101,9 @@ pub(super) fn told(error: &io::Error, address: &Address) -> StoreError {
              `distributed-sync.redis.keystore`"
         )),
         Some(rustls::Error::InvalidCertificate(why)) => StoreError::Denied(format!(
-            "TLS: the certificate of {address} is not accepted ({why:?}): see \
-             `distributed-sync.redis.truststore`"
+            "TLS: the certificate of {address} is not accepted ({}): see \
+             `distributed-sync.redis.truststore`",
+            tls::words(why)
         )),
         Some(rustls::Error::InvalidMessage(_)) => StoreError::Denied(format!(
             "{address} does not speak TLS: see `distributed-sync.redis.ssl`"

@@ -79,7 +79,7 @@ impl Keeper {
                     if !within(runtime, left, over, || false).await {
                         let last = self.state().error.clone();
                         return Err(last.unwrap_or_else(|| {
-                            StoreError::Unavailable("still connecting".to_owned())
+                            StoreError::Unavailable(inner.common.route.way(&inner.common))
                         }));
                     }
                 }

@@ -18,7 +18,7 @@ use zonesync_core::time::{Duration, Instant};
 
 use super::bare::Bare;
 use super::dial::{dial, unavailable};
-use super::hello::{Facts, Login, hello};
+use super::hello::{Facts, hello};
 use super::refusal::Refusal;
 use super::wire::{End, Pulse, Wire};
 use super::{Common, Lane, within};
@@ -66,17 +66,18 @@ impl Line {
     ) -> Result<Self, StoreError> {
         let options = &common.options;
         let limit = options.connect_timeout;
-        let login =
-            Login { username: options.username.as_deref(), password: options.password.as_ref() };
         let greeted = async {
             let wire = dial(&common.runtime, &address, options.tls.as_ref(), limit).await?;
             let mut bare = Bare(wire);
-            let facts = hello(&mut bare, &address, login, Some(lane)).await;
+            let facts = hello(&mut bare, &address, common.login(), Some(lane)).await;
             let facts = facts.map_err(Refusal::into_error)?;
             facts.check(&address)?;
             Ok((bare.0, facts))
         };
-        let late = || Err(unavailable(format!("{address} does not answer within {limit:?}")));
+        let late = || {
+            let hint = if options.tls.is_some() { "; does it speak TLS?" } else { "" };
+            Err(unavailable(format!("{address} does not answer within {limit:?}{hint}")))
+        };
         let (wire, facts) = within(&common.runtime, limit, greeted, late).await?;
         Self::start(common, lane, address, facts, wire).await
     }
@@ -198,7 +199,9 @@ impl Line {
                 if self.pulse.silence(now) >= waited && waited * 2 >= self.short {
                     self.close(End::Silent);
                 }
-                Err(unavailable(format!("{} did not answer {name} within {limit:?}", self.address)))
+                let limit = limit.as_secs_f32();
+                let why = format!("{} did not answer {name} within {limit:.2} s", self.address);
+                Err(unavailable(why))
             }
         }
     }

@@ -14,7 +14,12 @@ pub(super) enum Refusal {
     /// It does not have the script.
     NoScript,
     /// The slot belongs to another node now. An empty host means the one that answered.
-    Moved(Address),
+    Moved {
+        /// The slot.
+        slot: u16,
+        /// The node.
+        to: Address,
+    },
     /// For this one command another node is to be asked.
     Ask(Address),
     /// The login is wrong, or missing.
@@ -39,7 +44,7 @@ impl Refusal {
         match self {
             Self::Login(error) | Self::Tell { error, .. } => error,
             Self::NoScript => StoreError::Unavailable("the script is gone".to_owned()),
-            Self::Moved(_) | Self::Ask(_) => StoreError::Denied(
+            Self::Moved { .. } | Self::Ask(_) => StoreError::Denied(
                 "it is a node of a cluster: name its nodes under \
                  `distributed-sync.redis.cluster.nodes`"
                     .to_owned(),
@@ -59,8 +64,8 @@ pub(super) fn read(error: &ServerError, command: &str, address: &Address) -> Ref
     let (error, leave) = match code {
         "NOSCRIPT" => return Refusal::NoScript,
         "MOVED" | "ASK" => match redirect(words, address) {
-            Some(to) if code == "MOVED" => return Refusal::Moved(to),
-            Some(to) => return Refusal::Ask(to),
+            Some((slot, to)) if code == "MOVED" => return Refusal::Moved { slot, to },
+            Some((_, to)) => return Refusal::Ask(to),
             None => (unavailable(format!("{address} does not say who has the zone's slot")), true),
         },
         "NOAUTH" => {
@@ -163,7 +168,8 @@ fn inner_code(words: &str) -> &str {
         if let Some(code) = INNER.iter().find(stands) {
             return code;
         }
-        if words.contains("can't run this command") {
+        // Redis 6.2 and Valkey have words of their own for it.
+        if words.contains("can't run this command") || words.contains("ACL failure") {
             return "NOPERM";
         }
     }
@@ -181,11 +187,12 @@ fn inner_code(words: &str) -> &str {
 }
 
 /// Reads `<slot> <host>:<port>`. A node that does not know its own host leaves it out.
-fn redirect(words: &str, from: &Address) -> Option<Address> {
-    let place = words.split_whitespace().nth(1)?;
+fn redirect(words: &str, from: &Address) -> Option<(u16, Address)> {
+    let (slot, place) = words.trim().split_once(' ')?;
     let (host, port) = place.rsplit_once(':')?;
     let host = if host.is_empty() || host == "?" { &from.host } else { host };
-    Some(Address { host: host.to_owned(), port: port.parse().ok().filter(|port| *port > 0)? })
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    Some((slot.parse().ok()?, Address { host: host.to_owned(), port }))
 }
 
 /// Shortens a server's words, and takes out what would break a line.

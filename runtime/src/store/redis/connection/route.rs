@@ -51,6 +51,19 @@ impl Route {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Says what is under way while the server is not found or reached yet.
+    pub(super) fn way(&self, common: &Common) -> String {
+        match &common.options.topology {
+            Topology::Standalone(address) => format!("still connecting to {address}"),
+            Topology::Sentinel { master, .. } => {
+                format!("still looking for `{master}` through the sentinels")
+            }
+            Topology::Cluster { .. } => {
+                format!("still looking for the owner of the zone's slot {}", self.slot)
+            }
+        }
+    }
+
     /// Finds the server.
     pub(super) async fn find(&self, common: &Common) -> Result<Address, StoreError> {
         match &common.options.topology {
@@ -114,14 +127,15 @@ impl Route {
 }
 
 /// Asks one node one thing, on a connection of its own. The second login is tried where the first
-/// is refused. Says which one did it.
+/// is refused. `check` looks at who answers before he is asked. Says which login did it.
 pub(super) async fn ask(
     common: &Common,
     node: &Address,
     logins: &[Login<'_>],
     limit: Duration,
     question: &[&str],
-) -> Result<(Value, usize, Facts), Refusal> {
+    check: impl Fn(&Facts) -> Result<(), StoreError>,
+) -> Result<(Value, usize), Refusal> {
     let asked = async {
         let wire = dial(&common.runtime, node, common.options.tls.as_ref(), limit).await;
         let mut bare = Bare(wire.map_err(Refusal::fatal)?);
@@ -133,11 +147,12 @@ pub(super) async fn ask(
                 done => break done?,
             }
         };
+        check(&facts).map_err(Refusal::fatal)?;
         let parts: Vec<&[u8]> = question.iter().map(|part| part.as_bytes()).collect();
         match bare.ask(&parts).await {
             Err(error) => Err(Refusal::fatal(told(&error, node))),
             Ok(Value::ServerError(error)) => Err(refusal::read(&error, question[0], node)),
-            Ok(value) => Ok((value, used, facts)),
+            Ok(value) => Ok((value, used)),
         }
     };
     let late = || Err(Refusal::fatal(unavailable(format!("{node} does not answer in time"))));

@@ -5,7 +5,7 @@ use tracing::{debug, info};
 
 use super::Common;
 use super::dial::unavailable;
-use super::hello::{Login, text};
+use super::hello::{Facts, Login, text};
 use super::route::{ask, share};
 use crate::secret::Secret;
 use crate::store::StoreError;
@@ -31,13 +31,14 @@ pub(super) async fn find(
     let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master];
     let (mut unknown, mut failed) = (false, None);
     for sentinel in &sentinels {
-        match ask(common, sentinel, &logins, limit, &question).await {
-            Ok((_, _, facts)) if facts.mode != "sentinel" => {
-                failed = Some(StoreError::Denied(format!(
-                    "{sentinel} is no sentinel: see `distributed-sync.redis.sentinel.nodes`"
-                )));
-            }
-            Ok((answer, login, _)) => {
+        let check = |facts: &Facts| match facts.mode.as_str() {
+            "sentinel" => Ok(()),
+            _ => Err(StoreError::Denied(format!(
+                "{sentinel} is no sentinel: see `distributed-sync.redis.sentinel.nodes`"
+            ))),
+        };
+        match ask(common, sentinel, &logins, limit, &question, check).await {
+            Ok((answer, login)) => {
                 if login > 0 && common.once() {
                     info!(%sentinel, "this sentinel takes the password of Redis, not its own");
                 }
