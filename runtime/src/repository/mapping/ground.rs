@@ -118,12 +118,12 @@ impl Products {
     /// Says whether some product of this environment contains the API.
     pub(super) fn contain(&mut self, api: &str, environment: Option<&str>) -> bool {
         let sold = self.sold.get_or_insert_with(|| {
-            let sold = |api: &Box<str>, environment: &Option<Box<str>>| Sold {
-                api: api.clone(),
-                environment: environment.clone(),
-            };
-            let all = self.members.values();
-            all.flat_map(|of| of.apis.iter().map(move |api| sold(api, &of.environment))).collect()
+            let mut sold = BTreeSet::new();
+            for Members { apis, environment } in self.members.values() {
+                let of = |api: &str| Sold { api: api.into(), environment: environment.clone() };
+                sold.extend(apis.iter().map(|api| of(api)));
+            }
+            sold
         });
         let environment = environment.map(Into::into);
         !sold.is_empty() && sold.contains(&Sold { api: api.into(), environment })
