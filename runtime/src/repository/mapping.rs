@@ -10,6 +10,11 @@
 //! - `api`, `payload`: what the entities look like.
 //! - `memory`: what was mapped before, so that nothing is published for nothing.
 
+#![cfg_attr(
+    not(any(feature = "mysql", feature = "postgres")),
+    allow(dead_code, reason = "some of it serves databases alone")
+)]
+
 mod api;
 mod decide;
 mod ground;
