@@ -272,6 +272,9 @@ pub(crate) fn decisions(database: &dyn Database) {
         subscribe("s-p", "product", "q", OLD),
         key(database, "k-a", &["s-a"], OLD),
         key(database, "k-both", &["s-a", "s-p"], OLD),
+        // Newer ones, so that the others lie before every window.
+        subscribe("first-s", "first", "p0", "2025-05-01 00:00:00"),
+        key(database, "first-k", &["first-s"], "2025-05-01 00:00:00"),
     ];
     database.sql(&old.concat());
     let mut held = state(&read(&*repository, Read::Full));
