@@ -77,12 +77,13 @@ part_tools() {
     cargo --version && gcc --version | head -1
 }
 
-# Without these, tests of Redis end early, and say so.
+# Without these, tests of Redis and of databases end early, and say so.
 install_servers() {
     local missing=() program root=()
-    for program in redis-server redis-sentinel openssl; do
+    for program in redis-server redis-sentinel openssl mariadbd mariadb; do
         command -v "$program" >/dev/null || missing+=("$program")
     done
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
     [ ${#missing[@]} -gt 0 ] || return 0
     [ "$(id -u)" -eq 0 ] || root=(sudo -n)
     if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
@@ -95,11 +96,12 @@ install_servers() {
             "${root[@]}" chmod 755 "$policy"
         fi
         "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
-            'apt-get update -qq && apt-get install -y -qq redis-server redis-sentinel openssl' ||
-            echo "skipped: tests of Redis: ${missing[*]} cannot be installed"
+            'apt-get update -qq && apt-get install -y -qq redis-server redis-sentinel openssl \
+                postgresql mariadb-server mariadb-client' ||
+            echo "skipped: tests of Redis or databases: ${missing[*]} cannot be installed"
         [ -z "$ours" ] || "${root[@]}" rm -f "$policy"
     else
-        echo "skipped: tests of Redis: install redis-server, redis-sentinel and openssl"
+        echo "skipped: tests of Redis or databases: install ${missing[*]}"
     fi
 }
 

@@ -22,6 +22,7 @@ mod address;
 mod check;
 mod key_file;
 mod keys;
+mod management;
 mod place;
 mod problem;
 mod reader;
@@ -41,10 +42,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use keys::{KEYS, Key, Kind};
+pub use management::{Repository, SqlRepository};
 pub use problem::{ConfigError, Origin, Problem};
 pub use reader::Explained;
 pub use redis::RedisSettings;
-pub use settings::{ElectionSource, Encryption, Filter, KeyFile, Repository, Settings, Store};
+pub use settings::{ElectionSource, Encryption, Filter, KeyFile, Settings, Store};
 
 use crate::secret::SecretResolver;
 use reader::Reader;

@@ -4,7 +4,14 @@
 //! entities and is pure, so that every source gives the same entities, byte for byte.
 
 pub mod directory;
+pub mod jdbc;
 pub mod mapping;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub mod sql;
 
 use std::fmt;
 use std::future::Future;
@@ -18,6 +25,33 @@ use crate::entity::Entity;
 
 /// An answer on its way.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, RepositoryError>> + Send + 'a>>;
+
+/// Prepares to read the database that settings describe.
+pub(crate) fn open_sql(
+    settings: &crate::config::SqlRepository,
+    pause: std::time::Duration,
+    mapping: mapping::MappingOptions,
+    runtime: std::sync::Arc<dyn crate::runtime::Runtime>,
+) -> Result<std::sync::Arc<dyn ManagementRepository>, RepositoryError> {
+    match settings.url.make {
+        #[cfg(feature = "postgres")]
+        jdbc::Make::Postgres => {
+            let options = postgres::PostgresOptions::of(settings, pause, mapping);
+            Ok(std::sync::Arc::new(postgres::Postgres::open(options, runtime)?))
+        }
+        #[cfg(feature = "mysql")]
+        jdbc::Make::MySql => {
+            let options = mysql::MySqlOptions::of(settings, pause, mapping);
+            Ok(std::sync::Arc::new(mysql::MySql::open(options, runtime)?))
+        }
+        #[allow(unreachable_patterns, reason = "with all features no make is left")]
+        make => {
+            let _ = (pause, mapping, runtime);
+            let why = format!("this build was made without the feature that reads {make:?}");
+            Err(RepositoryError::Denied(why))
+        }
+    }
+}
 
 /// A place that holds the rows of the control plane.
 pub trait ManagementRepository: Send + Sync + fmt::Debug + 'static {

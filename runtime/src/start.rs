@@ -8,7 +8,7 @@ use crate::image::{Disk, FileDisk};
 use crate::node::{Parts, ZoneSync};
 use crate::repository::directory::{Directory, DirectoryOptions};
 use crate::repository::mapping::{DEFAULT_SECRET, MappingOptions, Tags};
-use crate::repository::{ManagementRepository, RepositoryError};
+use crate::repository::{self, ManagementRepository, RepositoryError};
 use crate::runtime::{Runtime, Smol};
 use crate::store::ZoneStore;
 use crate::store::memory::{MemoryOptions, MemoryStore};
@@ -65,6 +65,11 @@ impl ZoneSync {
                 let opened = Directory::open(options, runtime.clone());
                 let directory = opened.map_err(StartError::Repository)?;
                 Some(Arc::new(directory) as Arc<dyn ManagementRepository>)
+            }
+            Some(Repository::Sql(sql)) => {
+                let pause = settings.repository_pause;
+                let opened = repository::open_sql(sql, pause, mapping, runtime.clone());
+                Some(opened.map_err(StartError::Repository)?)
             }
             None => None,
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use zonesync_core::id::{NodeId, ZoneName};
 
+use super::management::{self, Repository};
 use super::place;
 use super::reader::Reader;
 use super::redis::{self, RedisSettings};
@@ -106,17 +107,6 @@ pub struct KeyFile {
     pub path: PathBuf,
 }
 
-/// The management repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Repository {
-    /// A folder of files.
-    Directory {
-        /// The folder.
-        path: PathBuf,
-    },
-}
-
 /// Which part of the repository a node is about. Empty lists take everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -153,7 +143,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Settings {
     }
     let store = read_store(reader);
     let encryption = read_encryption(reader);
-    let repository = read_repository(reader);
+    let repository = management::read(reader);
     if store.is_none() && repository.is_none() && reader.problems.is_empty() {
         let message = "there is neither a zone nor a repository to read from: \
                        set management.type: directory, or zonesync.store: memory";
@@ -296,31 +286,6 @@ fn read_encryption(reader: &mut Reader<'_>) -> Encryption {
         reader.warning("zonesync.encryption.plaintext", None, message);
     }
     Encryption { keys, plaintext }
-}
-
-fn read_repository(reader: &mut Reader<'_>) -> Option<Repository> {
-    const STOCK: [&str; 3] = ["mongodb", "jdbc", "http"];
-    let kind = reader.properties.get("management.type").ok().flatten();
-    if let Some(value) = kind.filter(|value| STOCK.contains(&value.text.trim())) {
-        let message = "this build does not read this repository yet: must be directory or none";
-        reader.text("management.type");
-        reader.text("management.directory.path");
-        reader.problem("management.type", Some(&value), message);
-        return None;
-    }
-    let (word, _) = reader.choice("management.type").unzip();
-    let path = reader.text("management.directory.path");
-    match (word, path) {
-        (Some("directory"), Some(path)) => {
-            Some(Repository::Directory { path: PathBuf::from(path.text) })
-        }
-        (Some("directory"), None) => {
-            let message = "management.type: directory needs a folder here";
-            reader.problem("management.directory.path", None, message);
-            None
-        }
-        _ => None,
-    }
 }
 
 /// The other layout and the mirror of it are known by name, so that the message is plain.

@@ -194,11 +194,11 @@ fn a_zone_starts_only_when_asked_for() {
 }
 
 #[test]
-fn the_repository_is_a_directory_or_none() {
+fn the_repository_is_one_of_those_that_are_read() {
     let yaml = |kind: &str| format!("{BASE}management.type: {kind}\n");
     assert!(problems(&yaml("directory")).contains("needs a folder"));
     assert!(problems(&yaml("mongodb")).contains("does not read this repository yet"));
-    assert!(problems(&yaml("floppy")).contains("must be directory or none, got \"floppy\""));
+    assert!(problems(&yaml("floppy")).contains("or mysql or mariadb or none, got \"floppy\""));
     assert_eq!(good(&yaml("none")).settings.repository, None);
 }
 

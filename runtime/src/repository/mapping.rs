@@ -10,14 +10,24 @@
 //! - `api`, `payload`: what the entities look like.
 //! - `memory`: what was mapped before, so that nothing is published for nothing.
 
+#![cfg_attr(
+    not(any(feature = "mysql", feature = "postgres")),
+    allow(dead_code, reason = "some of it serves databases alone")
+)]
+
 mod api;
 mod decide;
+mod ground;
 pub(crate) mod json;
+pub(crate) mod members;
 mod memory;
+mod order;
 mod payload;
 mod rows;
 mod scope;
 mod secrets;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) mod stream;
 mod tags;
 
 use std::collections::BTreeMap;
@@ -32,6 +42,8 @@ use zonesync_core::time::WallTime;
 use super::{Found, Reading, RepositoryError};
 
 pub use memory::{same_but_date, same_but_dispatch};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) use rows::event_types;
 pub(crate) use rows::{ApiPayload, api_payload};
 pub use rows::{BadRow, Row, Table};
 pub use tags::Tags;

@@ -4,6 +4,8 @@
 
 pub mod certificates;
 pub mod cluster;
+pub mod mariadb;
+pub mod postgres;
 pub mod proxy;
 pub mod redis;
 pub mod sentinel;
@@ -11,6 +13,7 @@ pub mod stores;
 pub mod tls;
 
 mod folder;
+mod process;
 
 pub use folder::Folder;
 

@@ -11,9 +11,10 @@ use zonesync_core::id::{EntityKey, EntityKeyBuf};
 use zonesync_core::time::WallTime;
 
 use super::api::{self, Plans};
+use super::ground::{Fate, Ground, Members, Serves};
 use super::rows::{Body, Event, Key, Payload, Subscription};
 use super::scope::Scope;
-use super::{MappingOptions, Origin, Rows, Slot, Table, payload};
+use super::{BadRow, MappingOptions, Origin, Rows, Slot, Table, order, payload};
 use crate::entity::Entity;
 use crate::repository::Quarantined;
 
@@ -29,14 +30,6 @@ pub(super) struct Decisions {
     pub(super) plans: PlansOf,
 }
 
-/// What became of a row that others rest on.
-enum Fate<T> {
-    Served(T),
-    Off,
-    Filtered,
-    Broken,
-}
-
 /// Decides about all rows as of `now`; `known` helps where an API cannot be read any more.
 pub(super) fn decide(
     rows: &Rows,
@@ -44,56 +37,99 @@ pub(super) fn decide(
     known: &PlansOf,
     now: WallTime,
 ) -> Result<Decisions, String> {
-    let scope = Scope::resolve(options, rows)?;
-    let mut pass = Pass {
-        rows,
-        options,
-        known,
-        now,
-        scope,
-        out: Decisions::default(),
-        parents: BTreeMap::new(),
-        sold: BTreeSet::new(),
-        subscriptions: BTreeMap::new(),
-    };
+    let mut ground = Ground::default();
+    rows.of(Table::EventsLatest).for_each(|row| ground.groups.put_row(row));
+    let places = Places { rows, told: true };
+    let mut decisions = decide_piece(rows, places, options, known, now, &mut ground)?;
+    decisions.settle();
+    for (key, fate) in ground.parents {
+        if let Fate::Served(plans) = fate {
+            decisions.plans.insert(key, plans);
+        }
+    }
+    Ok(decisions)
+}
+
+/// The rows of environments, organizations and the installation.
+#[derive(Clone, Copy)]
+pub(super) struct Places<'a> {
+    pub(super) rows: &'a Rows,
+    /// What is wrong with them is told, and the node's metadata is given.
+    pub(super) told: bool,
+}
+
+/// Decides about some rows on the ground of those that were decided before, which it adds to.
+pub(super) fn decide_piece(
+    rows: &Rows,
+    places: Places<'_>,
+    options: &MappingOptions,
+    known: &PlansOf,
+    now: WallTime,
+    ground: &mut Ground,
+) -> Result<Decisions, String> {
+    let scope = Scope::resolve(options, places.rows)?;
+    let mut pass =
+        Pass { rows, places, options, known, now, scope, out: Decisions::default(), ground };
+    if places.told {
+        pass.places();
+    }
     pass.small();
     pass.events();
     pass.products();
     pass.apis();
     pass.subscriptions();
     pass.keys();
-    Ok(pass.end())
+    Ok(pass.out)
+}
+
+impl Decisions {
+    /// Puts things in order, once all rows are decided.
+    pub(super) fn settle(&mut self) {
+        order::sort(&mut self.entities);
+        // Two rows about one item: the first in the order of ids counts, as good as any rule.
+        self.entities.dedup_by(|second, first| second.key == first.key);
+        for entity in &self.entities {
+            self.off.remove(&entity.key);
+        }
+    }
 }
 
 struct Pass<'a> {
     rows: &'a Rows,
+    places: Places<'a>,
     options: &'a MappingOptions,
     known: &'a PlansOf,
     now: WallTime,
     scope: Scope<'a>,
     out: Decisions,
-    /// What became of APIs and products.
-    parents: BTreeMap<EntityKeyBuf, Fate<Plans>>,
-    /// APIs that some served product contains, with the product's environment.
-    sold: BTreeSet<(Box<str>, Option<Box<str>>)>,
-    subscriptions: BTreeMap<&'a str, Fate<&'a Subscription>>,
+    ground: &'a mut Ground,
 }
 
 impl<'a> Pass<'a> {
-    fn small(&mut self) {
-        let installation = self.rows.of(Table::Installation).next().map(|row| &*row.id);
+    /// Says what a node must know of the whole, and what is wrong with places.
+    fn places(&mut self) {
+        let places = self.places.rows;
+        let installation = places.of(Table::Installation).next().map(|row| &*row.id);
         let id = installation.unwrap_or(&self.options.zone);
         let named = self.scope.named.as_ref().map(|ids| ids.iter().copied());
         let json = payload::node_metadata(installation, named);
         self.out
             .entities
             .push(Entity::new(EntityKey::new(Kind::NODE_METADATA, id), json.into_bytes()));
+        for table in [Table::Environments, Table::Organizations, Table::Installation] {
+            for (id, slot) in places.slots(table) {
+                self.body(id, slot);
+            }
+        }
+    }
+
+    fn small(&mut self) {
         for (id, slot) in self.rows.slots(Table::Licenses) {
             let Some(Body::License(row)) = self.body(id, slot) else { continue };
             let wanted = row.of_organization && self.scope.holds_organization(&row.organization);
             let key = EntityKey::new(Kind::LICENSE, &row.organization);
             if let (true, Some(text)) = (wanted, &row.text) {
-                self.emit(key, text.to_string(), id, &slot.origin);
+                self.out.emit(key, text.to_string(), id, &slot.origin);
             }
         }
         for (id, slot) in self.rows.slots(Table::AccessPoints) {
@@ -108,32 +144,17 @@ impl<'a> Pass<'a> {
             }
             let key = EntityKey::new(Kind::ACCESS_POINT, id);
             match row.deleted {
-                true => self.off(key),
-                false => self.emit(key, payload::access_point(id, row), id, &slot.origin),
-            }
-        }
-        // Of these, only what is wrong with them is of interest.
-        for table in [Table::Environments, Table::Organizations, Table::Installation] {
-            for (id, slot) in self.rows.slots(table) {
-                self.body(id, slot);
+                true => self.out.off(key),
+                false => self.out.emit(key, payload::access_point(id, row), id, &slot.origin),
             }
         }
         for (bad, origin) in &self.rows.nameless {
-            self.quarantine(bad.kind, bad.key.clone(), origin.place(None), bad.reason.clone());
+            self.out.quarantine(bad.kind, bad.key.clone(), origin.place(None), bad.reason.clone());
         }
     }
 
     /// Organizations, dictionaries and shared policy groups.
     fn events(&mut self) {
-        // Ids of groups are unique in their environment only. The one whose environment comes
-        // first has the plain key, which is all that older gateways know; any other one carries
-        // its environment as scope, so that neither group overwrites the other.
-        let mut first: BTreeMap<&str, &str> = BTreeMap::new();
-        for event in self.rows.of(Table::EventsLatest).filter_map(group) {
-            let environment = event.environments.first().map_or("", |id| id);
-            let known = first.entry(&event.entity).or_insert(environment);
-            *known = (*known).min(environment);
-        }
         for (id, slot) in self.rows.slots(Table::EventsLatest) {
             let Some(Body::Event(event)) = self.body(id, slot) else { continue };
             let Some(kind) = event.kind else { continue };
@@ -146,10 +167,7 @@ impl<'a> Pass<'a> {
                 Kind::DICTIONARY if event.off => Ok(String::new()),
                 Kind::DICTIONARY => payload::dictionary(event),
                 Kind::SHARED_POLICY_GROUP => {
-                    let environment = event.environments.first().map_or("", |id| id);
-                    if first.get(&*event.entity) != Some(&environment) {
-                        key.scope = environment;
-                    }
+                    key.scope = self.ground.groups.scope(event);
                     match event.off {
                         true => Ok(String::new()),
                         false => payload::shared_policy_group(event, &self.scope).map(|(j, _)| j),
@@ -158,9 +176,9 @@ impl<'a> Pass<'a> {
                 _ => continue,
             };
             match json {
-                _ if event.off => self.off(key),
-                Ok(json) => self.emit(key, json, id, &slot.origin),
-                Err(reason) => self.broken(key, id, &slot.origin, reason),
+                _ if event.off => self.out.off(key),
+                Ok(json) => self.out.emit(key, json, id, &slot.origin),
+                Err(reason) => self.out.broken(key, id, &slot.origin, reason),
             }
         }
     }
@@ -169,30 +187,34 @@ impl<'a> Pass<'a> {
         for (id, slot, event) in self.events_of(Kind::API_PRODUCT) {
             let key = EntityKey::new(Kind::API_PRODUCT, &event.entity);
             if event.off {
-                self.off(key);
-                self.parents.insert(key.into(), Fate::Off);
+                self.ground.products.put(&event.entity, None);
+                self.out.off(key);
+                self.ground.set_parent(key, Fate::Off);
                 continue;
             }
             let product = match payload::product(event, &self.scope, self.options) {
                 Ok(product) => product,
                 Err(reason) => {
-                    self.broken(key, id, &slot.origin, reason);
-                    self.parents.insert(key.into(), self.as_known(key));
+                    self.out.broken(key, id, &slot.origin, reason);
+                    let fate = self.as_known(key);
+                    self.ground.set_parent(key, fate);
                     continue;
                 }
             };
             let here = self.options.tags.matches(product.tags.iter().map(|tag| &**tag));
-            if here && !product.plans.served.is_empty() {
-                let environment = &product.environment;
-                let sold = product.apis.iter().map(|api| (api.clone(), environment.clone()));
-                self.sold.extend(sold);
+            if !here || product.plans.served.is_empty() {
+                self.ground.products.put(&event.entity, None);
+            } else {
+                let (apis, environment) = (product.apis.clone(), product.environment.clone());
+                let members = Members { apis, environment };
+                self.ground.products.put(&event.entity, Some(members));
             }
-            self.emit(key, product.json, id, &slot.origin);
+            self.out.emit(key, product.json, id, &slot.origin);
             let fate = match here && !product.apis.is_empty() {
                 true => Fate::Served(product.plans),
                 false => Fate::Filtered,
             };
-            self.parents.insert(key.into(), fate);
+            self.ground.set_parent(key, fate);
         }
     }
 
@@ -200,63 +222,66 @@ impl<'a> Pass<'a> {
         for (id, slot, event) in self.events_of(Kind::API) {
             let key = EntityKey::new(Kind::API, &event.entity);
             let Payload::Api(api) = &event.payload else {
-                self.off(key);
-                self.parents.insert(key.into(), Fate::Off);
+                self.out.off(key);
+                self.ground.set_parent(key, Fate::Off);
                 continue;
             };
             if event.off {
-                self.off(key);
-                self.parents.insert(key.into(), Fate::Off);
+                self.out.off(key);
+                self.ground.set_parent(key, Fate::Off);
                 continue;
             }
             // Federated APIs run elsewhere.
             if api.version.as_deref().is_some_and(|version| version.starts_with("FEDERATED")) {
-                self.parents.insert(key.into(), Fate::Filtered);
+                self.ground.set_parent(key, Fate::Filtered);
                 continue;
             }
             let definition = match api::definition(api, self.options) {
                 Ok(definition) => definition,
                 Err(reason) => {
-                    self.broken(key, id, &slot.origin, reason);
-                    self.parents.insert(key.into(), self.as_known(key));
+                    self.out.broken(key, id, &slot.origin, reason);
+                    let fate = self.as_known(key);
+                    self.ground.set_parent(key, fate);
                     continue;
                 }
             };
             let key = EntityKey::new(Kind::API, &definition.id);
             let plans = definition.plans;
-            let sold = self.sold.contains(&(definition.id.clone(), api.environment.clone()));
+            let environment = api.environment.as_deref();
+            let sold = self.ground.products.contain(&definition.id, environment);
             let here = sold || self.options.tags.matches(definition.tags.iter().map(|tag| &**tag));
             // A file is the whole truth, so one without the member has nothing to say on plans and
             // is served as it stands. An event always has the plans; none there is none open.
             let open = sold || !plans.served.is_empty() || (api.plain && plans.absent);
             if here && open {
-                let environment = api.environment.as_deref();
                 let json = payload::api(event, &definition.json, environment, &self.scope);
-                self.emit(key, json, id, &slot.origin);
-                self.parents.insert(key.into(), Fate::Served(plans));
+                self.out.emit(key, json, id, &slot.origin);
+                self.ground.set_parent(key, Fate::Served(plans));
             } else if here && plans.filtered.is_empty() {
                 // The gateway goes on serving the revision before this one, an oversight. The row
                 // says that no plan is open, and so nobody may come in.
-                self.off(key);
-                self.parents.insert(key.into(), Fate::Off);
+                self.out.off(key);
+                self.ground.set_parent(key, Fate::Off);
             } else {
-                self.parents.insert(key.into(), Fate::Filtered);
+                self.ground.set_parent(key, Fate::Filtered);
             }
         }
     }
 
     fn subscriptions(&mut self) {
         for (id, slot) in self.rows.slots(Table::Subscriptions) {
-            let row = match self.body(id, slot) {
-                Some(Body::Subscription(row)) => &**row,
+            let (scope, plan, fate) = match self.body(id, slot) {
+                Some(Body::Subscription(row)) => {
+                    let fate = self.subscription(id, row, &slot.origin);
+                    (row.scope(), &*row.plan, Fate::of(&fate))
+                }
                 _ => {
-                    let off = matches!(&slot.row, Err(bad) if bad.off);
-                    self.subscriptions.insert(id, if off { Fate::Off } else { Fate::Broken });
-                    continue;
+                    let Err(BadRow { key: Some(key), off, .. }) = &slot.row else { continue };
+                    let fate = if *off { Fate::Off } else { Fate::Broken };
+                    (key.as_ref().scope, "", fate)
                 }
             };
-            let fate = self.subscription(id, row, &slot.origin);
-            self.subscriptions.insert(id, fate);
+            self.ground.subscriptions.put(id, scope, plan, &fate);
         }
     }
 
@@ -271,27 +296,34 @@ impl<'a> Pass<'a> {
         }
         let key = EntityKey::subscription(row.scope(), id);
         if !row.is_accepted() || row.ending_at.is_some_and(|end| end < self.now) {
-            self.off(key);
+            self.out.off(key);
             return Fate::Off;
         }
         let kind = if row.product.is_some() { Kind::API_PRODUCT } else { Kind::API };
-        let parent = self.parents.get(&EntityKey::new(kind, row.scope()).into());
+        let parent = self.ground.parents.get(&EntityKey::new(kind, row.scope()).into());
         match parent {
             Some(Fate::Served(plans)) if plans.served.contains(&row.plan) => {
-                let json = payload::subscription(id, row);
-                self.emit(key, json, id, origin);
+                let changed = self.ground.changed.as_ref();
+                let forced = changed.is_none_or(|changed| changed.contains(row.scope()));
+                let json = payload::subscription(id, row, forced);
+                self.out.emit(key, json, id, origin);
                 Fate::Served(row)
             }
             Some(Fate::Served(plans)) if plans.closed.contains(&row.plan) => {
-                self.off(key);
+                self.out.off(key);
                 Fate::Off
             }
             Some(Fate::Off) => {
-                self.off(key);
+                self.out.off(key);
                 Fate::Off
             }
             Some(Fate::Broken) => {
-                self.broken(key, id, origin, format!("its {kind} {} cannot be read", row.scope()));
+                self.out.broken(
+                    key,
+                    id,
+                    origin,
+                    format!("its {kind} {} cannot be read", row.scope()),
+                );
                 Fate::Broken
             }
             Some(Fate::Served(_) | Fate::Filtered) | None => Fate::Filtered,
@@ -312,30 +344,20 @@ impl<'a> Pass<'a> {
     }
 
     fn key(&mut self, id: &str, row: &Key, subscription: &str, origin: &Origin) {
-        let slots = &self.rows.tables[Table::Subscriptions as usize];
-        let scope = slots.get(subscription).and_then(|slot| match &slot.row {
-            Ok(row) => match &row.body {
-                Body::Subscription(row) => Some(row.scope()),
-                _ => None,
-            },
-            Err(bad) => bad.key.as_ref().map(|key| key.as_ref().scope),
-        });
-        let (Some(scope), Some(fate)) = (scope, self.subscriptions.get(subscription)) else {
-            return;
-        };
+        let Some((scope, plan, fate)) = self.ground.subscriptions.get(subscription) else { return };
         let key = EntityKey::api_key(scope, id, subscription);
         let closed = row.revoked || row.paused || row.expire_at.is_some_and(|at| at < self.now);
         match fate {
             Fate::Filtered => {}
-            Fate::Off => self.off(key),
-            _ if closed => self.off(key),
-            Fate::Served(serves) => {
-                let json = payload::api_key(id, row, subscription, serves);
-                self.emit(key, json, id, origin);
+            Fate::Off => self.out.off(key),
+            _ if closed => self.out.off(key),
+            Fate::Served(()) => {
+                let json = payload::api_key(id, row, subscription, Serves { scope, plan });
+                self.out.emit(key, json, id, origin);
             }
             Fate::Broken => {
                 let reason = format!("its subscription {subscription} cannot be read");
-                self.broken(key, id, origin, reason);
+                self.out.broken(key, id, origin, reason);
             }
         }
     }
@@ -358,7 +380,7 @@ impl<'a> Pass<'a> {
                 Err(bad) if bad.kind == Some(kind) => {
                     let Some(key) = &bad.key else { continue };
                     let fate = if bad.off { Fate::Off } else { self.as_known(key.as_ref()) };
-                    self.parents.insert(key.clone(), fate);
+                    self.ground.set_parent(key.as_ref(), fate);
                 }
                 Err(_) => {}
             }
@@ -368,7 +390,11 @@ impl<'a> Pass<'a> {
 
     /// Takes the plans of an API that cannot be read as they last were.
     fn as_known(&self, key: EntityKey<'_>) -> Fate<Plans> {
-        self.known.get(&key.into()).map_or(Fate::Broken, |plans| Fate::Served(plans.clone()))
+        let key = EntityKeyBuf::from(key);
+        match self.ground.parents.get(&key) {
+            Some(fate @ Fate::Served(_)) => fate.clone(),
+            _ => self.known.get(&key).map_or(Fate::Broken, |plans| Fate::Served(plans.clone())),
+        }
     }
 
     /// Gives what a row says; tells what is wrong with it if it cannot be read.
@@ -380,24 +406,26 @@ impl<'a> Pass<'a> {
                     Some(key) if bad.off => drop(self.out.off.insert(key.clone())),
                     key => {
                         let place = slot.origin.place(Some(id));
-                        self.quarantine(bad.kind, key.clone(), place, bad.reason.clone());
+                        self.out.quarantine(bad.kind, key.clone(), place, bad.reason.clone());
                     }
                 }
                 None
             }
         }
     }
+}
 
+impl Decisions {
     fn emit(&mut self, key: EntityKey<'_>, json: String, id: &str, origin: &Origin) {
         if json.len() > PAYLOAD_MAX {
             let reason = format!("larger than the {PAYLOAD_MAX} bytes that an entity may have");
             return self.broken(key, id, origin, reason);
         }
-        self.out.entities.push(Entity::new(key, json.into_bytes()));
+        self.entities.push(Entity::new(key, json.into_bytes()));
     }
 
     fn off(&mut self, key: EntityKey<'_>) {
-        self.out.off.insert(key.into());
+        self.off.insert(key.into());
     }
 
     fn broken(&mut self, key: EntityKey<'_>, id: &str, origin: &Origin, reason: String) {
@@ -411,29 +439,6 @@ impl<'a> Pass<'a> {
         place: String,
         reason: String,
     ) {
-        self.out.quarantined.push(Quarantined { key, kind, place, reason });
-    }
-
-    fn end(mut self) -> Decisions {
-        let out = &mut self.out;
-        out.entities.sort_by(|a, b| a.key.cmp(&b.key));
-        // Two rows about one item: the first in the order of ids counts, as good as any rule.
-        out.entities.dedup_by(|second, first| second.key == first.key);
-        for entity in &out.entities {
-            out.off.remove(&entity.key);
-        }
-        for (key, fate) in self.parents {
-            if let Fate::Served(plans) = fate {
-                out.plans.insert(key, plans);
-            }
-        }
-        self.out
-    }
-}
-
-fn group(row: &super::Row) -> Option<&Event> {
-    match &row.body {
-        Body::Event(event) if event.kind == Some(Kind::SHARED_POLICY_GROUP) => Some(event),
-        _ => None,
+        self.quarantined.push(Quarantined { key, kind, place, reason });
     }
 }

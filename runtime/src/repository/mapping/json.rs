@@ -241,17 +241,24 @@ pub(crate) struct Writer(String);
 impl Writer {
     /// Begins an object.
     pub(crate) fn new() -> Self {
-        Self(String::from("{"))
+        // Most payloads fit: those of subscriptions and keys.
+        let mut text = String::with_capacity(512);
+        text.push('{');
+        Self(text)
     }
 
     /// Writes a member whose value is JSON already.
     pub(crate) fn raw(&mut self, name: &str, json: &str) {
+        self.name(name);
+        self.0.push_str(json);
+    }
+
+    fn name(&mut self, name: &str) {
         if self.0.len() > 1 {
             self.0.push(',');
         }
-        self.0.push_str(&quoted(name));
+        quote(name, &mut self.0);
         self.0.push(':');
-        self.0.push_str(json);
     }
 
     /// Writes a member if it is there.
@@ -263,7 +270,8 @@ impl Writer {
 
     /// Writes a text.
     pub(crate) fn text(&mut self, name: &str, text: &str) {
-        self.raw(name, &quoted(text));
+        self.name(name);
+        quote(text, &mut self.0);
     }
 
     /// Writes a text if it is there.
@@ -301,7 +309,21 @@ impl Writer {
 
 /// Writes a JSON text.
 pub(crate) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let mut out = String::with_capacity(text.len() + 2);
+    quote(text, &mut out);
+    out
+}
+
+/// Writes a JSON text at the end of another.
+fn quote(text: &str, out: &mut String) {
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push_str(&serde_json::Value::from(text).to_string());
+    } else {
+        // Nearly all texts hold nothing that must be escaped.
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    }
 }
 
 /// Writes a JSON array of items that are JSON already.
@@ -339,6 +361,15 @@ mod tests {
         let error = object.date("a").unwrap_err();
         assert_eq!(error, "`a` should be a date (milliseconds or ISO text), found an object");
         assert!(Object::parse("[1]").is_err());
+    }
+
+    #[test]
+    fn texts_are_written_as_they_were_always_written() {
+        for text in
+            ["", "plain", "é 😀 \u{7f}", "a\"b", "a\\b", "tab\t", "\u{0}\u{1f}", "</script>"]
+        {
+            assert_eq!(quoted(text), serde_json::Value::from(text).to_string());
+        }
     }
 
     #[test]

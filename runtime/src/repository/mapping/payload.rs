@@ -1,8 +1,9 @@
 //! What entities look like, but for API definitions.
 
 use super::api::{self, Plans};
+use super::ground::Serves;
 use super::json::{Object, Writer, array};
-use super::memory::{DATE, FORCED};
+use super::memory::{ALONE, DATE, FORCED};
 use super::rows::{AccessPoint, Event, Key, Payload, Subscription};
 use super::scope::Scope;
 use super::{MappingOptions, Tags};
@@ -174,7 +175,7 @@ fn dated(writer: Writer, event: &Event) -> String {
     json + DATE + &date.to_string() + "}"
 }
 
-pub(super) fn subscription(id: &str, row: &Subscription) -> String {
+pub(super) fn subscription(id: &str, row: &Subscription, forced: bool) -> String {
     let mut writer = Writer::new();
     writer.text("id", id);
     writer.text_if("api", row.api.as_deref());
@@ -194,20 +195,20 @@ pub(super) fn subscription(id: &str, row: &Subscription) -> String {
     writer.text_if("apiProductId", row.product.as_deref());
     let mut json = writer.end();
     json.pop();
-    json + FORCED
+    json + if forced { FORCED } else { ALONE }
 }
 
-pub(super) fn api_key(id: &str, row: &Key, subscription: &str, serves: &Subscription) -> String {
+pub(super) fn api_key(id: &str, row: &Key, subscription: &str, serves: Serves<'_>) -> String {
     let mut writer = Writer::new();
     writer.text("id", id);
     writer.text("key", &row.key);
-    writer.text("api", serves.scope());
-    writer.text("plan", &serves.plan);
+    writer.text("api", serves.scope);
+    writer.text("plan", serves.plan);
     writer.text("subscription", subscription);
     writer.text_if("application", row.application.as_deref());
     writer.date_if("expireAt", row.expire_at);
     writer.flag("revoked", row.revoked);
     writer.flag("paused", row.paused);
-    writer.flag("active", !row.revoked && !row.paused && serves.is_accepted());
+    writer.flag("active", !row.revoked && !row.paused);
     writer.end()
 }

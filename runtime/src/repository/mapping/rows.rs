@@ -8,6 +8,7 @@ use zonesync_core::id::{EntityKey, EntityKeyBuf};
 use zonesync_core::time::WallTime;
 
 use super::json::Object;
+use super::members::Members;
 
 /// A table or collection of the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -203,6 +204,12 @@ pub struct BadRow {
     pub reason: String,
 }
 
+/// Gives the types of events about an item of one of these kinds.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) fn event_types(wanted: impl Fn(Kind) -> bool) -> Vec<&'static str> {
+    EVENTS.iter().filter(|event| wanted(event.2)).map(|event| event.0).collect()
+}
+
 /// The types of events that a gateway reads: type, property with the id, kind, off.
 const EVENTS: [(&str, &str, Kind, bool); 11] = [
     ("PUBLISH_API", "api_id", Kind::API, false),
@@ -247,6 +254,39 @@ impl Row {
         Self { table: Table::EventsLatest, id: id.into(), body: Body::Event(event) }
     }
 
+    /// Makes the row of an environment or an organization.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
+    pub(crate) fn place(
+        table: Table,
+        id: Box<str>,
+        hrids: Box<[Box<str>]>,
+        organization: Option<Box<str>>,
+    ) -> Self {
+        Self { table, id, body: Body::Place(Place { hrids, organization }) }
+    }
+
+    /// Makes the row of an installation.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
+    pub(crate) fn installation(id: Box<str>) -> Self {
+        Self { table: Table::Installation, id, body: Body::Installation }
+    }
+
+    /// Adds the metadata of a subscription, read apart.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
+    pub(crate) fn set_metadata(&mut self, metadata: Vec<[Box<str>; 2]>) {
+        if let Body::Subscription(row) = &mut self.body {
+            row.metadata = metadata;
+        }
+    }
+
+    /// Adds the subscriptions that a key opens, read apart.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
+    pub(crate) fn set_subscriptions(&mut self, subscriptions: Box<[Box<str>]>) {
+        if let Body::Key(row) = &mut self.body {
+            row.subscriptions = subscriptions;
+        }
+    }
+
     /// Gives the entity that this row is about, if that is one.
     pub(crate) fn key(&self) -> Option<EntityKeyBuf> {
         Some(match &self.body {
@@ -275,7 +315,17 @@ impl Row {
         if super::json::is_too_deep(text) {
             return Err(format!("nested deeper than {} levels", super::json::DEPTH_MAX));
         }
-        let row = Object::parse(text)?;
+        Self::read_members(table, &Object::parse(text)?, bad)
+    }
+
+    /// Reads a row from members of any source.
+    pub(crate) fn from_members(table: Table, row: &impl Members) -> Result<Self, BadRow> {
+        let mut bad =
+            BadRow { table, id: None, kind: None, key: None, off: false, reason: String::new() };
+        Self::read_members(table, row, &mut bad).map_err(|reason| BadRow { reason, ..bad })
+    }
+
+    fn read_members(table: Table, row: &impl Members, bad: &mut BadRow) -> Result<Self, String> {
         let id = match row.id("id")? {
             Some(id) => id,
             None if table == Table::Licenses => row.id("referenceId")?.ok_or("no `referenceId`")?,
@@ -288,17 +338,17 @@ impl Row {
                 organization: row.id("organizationId")?,
             }),
             Table::Installation => Body::Installation,
-            Table::Licenses => Body::License(license(&row, bad)?),
-            Table::AccessPoints => Body::AccessPoint(access_point(&row, &id, bad)?),
-            Table::EventsLatest => Body::Event(event(&row, &id, bad)?),
-            Table::Subscriptions => Body::Subscription(Box::new(subscription(&row, &id, bad)?)),
-            Table::Keys => Body::Key(Box::new(key(&row, bad)?)),
+            Table::Licenses => Body::License(license(row, bad)?),
+            Table::AccessPoints => Body::AccessPoint(access_point(row, &id, bad)?),
+            Table::EventsLatest => Body::Event(event(row, &id, bad)?),
+            Table::Subscriptions => Body::Subscription(Box::new(subscription(row, &id, bad)?)),
+            Table::Keys => Body::Key(Box::new(key(row, bad)?)),
         };
         Ok(Self { table, id, body })
     }
 }
 
-fn license(row: &Object<'_>, bad: &mut BadRow) -> Result<License, String> {
+fn license(row: &impl Members, bad: &mut BadRow) -> Result<License, String> {
     bad.kind = Some(Kind::LICENSE);
     let organization = row.id("referenceId")?.ok_or("no `referenceId`")?;
     bad.key = Some(EntityKey::new(Kind::LICENSE, &organization).into());
@@ -311,7 +361,7 @@ fn license(row: &Object<'_>, bad: &mut BadRow) -> Result<License, String> {
     })
 }
 
-fn access_point(row: &Object<'_>, id: &str, bad: &mut BadRow) -> Result<AccessPoint, String> {
+fn access_point(row: &impl Members, id: &str, bad: &mut BadRow) -> Result<AccessPoint, String> {
     bad.kind = Some(Kind::ACCESS_POINT);
     bad.key = Some(EntityKey::new(Kind::ACCESS_POINT, id).into());
     let status = row.text("status")?;
@@ -327,7 +377,7 @@ fn access_point(row: &Object<'_>, id: &str, bad: &mut BadRow) -> Result<AccessPo
     })
 }
 
-fn event(row: &Object<'_>, id: &str, bad: &mut BadRow) -> Result<Event, String> {
+fn event(row: &impl Members, id: &str, bad: &mut BadRow) -> Result<Event, String> {
     let spelt = row.text("type")?.ok_or("no `type`")?;
     let known = EVENTS.iter().find(|known| spelt.eq_ignore_ascii_case(known.0));
     let Some((_, property, kind, off)) = known else {
@@ -343,9 +393,7 @@ fn event(row: &Object<'_>, id: &str, bad: &mut BadRow) -> Result<Event, String> 
         });
     };
     (bad.kind, bad.off) = (Some(*kind), *off);
-    let properties = row.raw("properties").unwrap_or("{}");
-    let properties = Object::parse(properties).map_err(|e| format!("`properties`: {e}"))?;
-    let entity = properties.id(property)?;
+    let entity = row.property_id(property)?;
     let payload = row.text("payload");
     // A dictionary's id is in its payload, also when it is taken away.
     let entity = match (&payload, *kind) {
@@ -373,7 +421,7 @@ fn event(row: &Object<'_>, id: &str, bad: &mut BadRow) -> Result<Event, String> 
         environments: row.texts("environments")?,
         created_at: row.date("createdAt")?,
         updated_at: row.date("updatedAt")?,
-        revision: properties.boxed("deployment_number")?,
+        revision: row.property("deployment_number")?,
         payload,
     })
 }
@@ -398,7 +446,7 @@ pub(crate) fn api_payload(text: &str) -> Result<ApiPayload, String> {
     })
 }
 
-fn subscription(row: &Object<'_>, id: &str, bad: &mut BadRow) -> Result<Subscription, String> {
+fn subscription(row: &impl Members, id: &str, bad: &mut BadRow) -> Result<Subscription, String> {
     bad.kind = Some(Kind::SUBSCRIPTION);
     let status = row.boxed("status");
     bad.off = matches!(&status, Ok(Some(s)) if !s.eq_ignore_ascii_case("ACCEPTED"));
@@ -414,13 +462,8 @@ fn subscription(row: &Object<'_>, id: &str, bad: &mut BadRow) -> Result<Subscrip
     let scope = scope.ok_or("neither `referenceId` nor `api`: which API is it for")?;
     bad.key = Some(EntityKey::subscription(scope, id).into());
     let kind = row.text("type")?;
-    let configuration = row.raw("configuration").and_then(|raw| match super::json::text_of(raw) {
-        // An unreadable configuration is left out, as the gateway does.
-        Some(text) => serde_json::from_str::<&serde_json::value::RawValue>(&text)
-            .ok()
-            .map(|raw| raw.get().into()),
-        None => Some(raw.into()),
-    });
+    // An unreadable configuration is left out, as the gateway does.
+    let configuration = row.json("configuration");
     Ok(Subscription {
         plan: row.id("plan")?.ok_or("no `plan`")?,
         environment: row.id("environmentId")?,
@@ -446,7 +489,7 @@ fn subscription(row: &Object<'_>, id: &str, bad: &mut BadRow) -> Result<Subscrip
     })
 }
 
-fn consumer_status(row: &Object<'_>) -> Result<Option<Box<str>>, String> {
+fn consumer_status(row: &impl Members) -> Result<Option<Box<str>>, String> {
     let Some(status) = row.text("consumerStatus")? else { return Ok(None) };
     let status = status.to_ascii_uppercase();
     match status.as_str() {
@@ -455,7 +498,7 @@ fn consumer_status(row: &Object<'_>) -> Result<Option<Box<str>>, String> {
     }
 }
 
-fn key(row: &Object<'_>, bad: &mut BadRow) -> Result<Key, String> {
+fn key(row: &impl Members, bad: &mut BadRow) -> Result<Key, String> {
     bad.kind = Some(Kind::API_KEY);
     let (revoked, paused) = (row.flag("revoked"), row.flag("paused"));
     bad.off = matches!((&revoked, &paused), (Ok(Some(true)), _) | (_, Ok(Some(true))));

@@ -88,6 +88,11 @@ impl<'a> Scope<'a> {
         found.filter_map(|place| place.organization.as_deref()).collect()
     }
 
+    /// Goes through the environments read; none is all.
+    pub(super) fn environments(&self) -> impl Iterator<Item = &str> {
+        self.environments.iter().copied()
+    }
+
     /// Says whether an event for these environments is read; none at all means everywhere.
     pub(super) fn holds_any(&self, environments: &[Box<str>]) -> bool {
         self.environments.is_empty()
