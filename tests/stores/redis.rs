@@ -120,8 +120,12 @@ fn too_few_replicas_are_shown_and_stop_nothing() {
     while !connected(&replica.ask(&["INFO", "replication"]).text()) {
         std::thread::yield_now();
     }
-    writer.publish(20);
-    assert!(!store.is_unreplicated());
+    // On a busy machine a replica may need longer than it is waited for.
+    let confirmed = (0..100).any(|_| {
+        writer.publish(20);
+        !store.is_unreplicated()
+    });
+    assert!(confirmed, "the replica confirms what it has");
 }
 
 /// Fixes what is stored, key by key, but for what a clock or a random number says.

@@ -4,7 +4,7 @@
 //! So each has a checksum of its own and grows as the record does.
 
 use zonesync_core::digest::Digest;
-use zonesync_core::format::{FORMAT, Filter, Head, Source};
+use zonesync_core::format::{Filter, FormatRange, Head, Source};
 use zonesync_core::history::{Claims, TermList};
 use zonesync_core::removal::GuardData;
 
@@ -13,6 +13,10 @@ use super::seal::{Place, Seal};
 use super::text;
 use crate::store::{HeadUpdate, StoreError};
 
+/// What the parts of a head are written in, so that every version reads them; and the format of a head
+/// that nobody has named one for.
+const OLDEST: u16 = FormatRange::KNOWN.oldest;
+
 /// What moves in the head with a write, as arguments of a script: see `lib_head.lua`.
 pub(super) fn update_args(update: &HeadUpdate, seal: &Seal) -> Result<Vec<Vec<u8>>, StoreError> {
     let list = update.list.as_ref().map(text::list).unwrap_or_default();
@@ -20,12 +24,15 @@ pub(super) fn update_args(update: &HeadUpdate, seal: &Seal) -> Result<Vec<Vec<u8
         list.into(),
         text::positions(update.settled.iter().copied()).into(),
         text::id(update.incarnation).into(),
-        FORMAT.to_string().into(),
+        update.format.unwrap_or(OLDEST).to_string().into(),
     ];
     let mut put = |field: &'static str, value: Vec<u8>| {
         args.push(field.into());
         args.push(value);
     };
+    if let Some(format) = update.format {
+        put("format", format.to_string().into());
+    }
     if let Some(filter) = update.filter {
         put("filter", text::id(filter.0).into());
     }
@@ -57,7 +64,12 @@ pub(super) fn read(mut fields: Parts, seal: &Seal) -> Result<Option<(Head, Vec<u
         match field.as_slice() {
             b"at" => at = Some(text::read_position(utf8(&value)?)?),
             b"incarnation" => incarnation = Some(text::read_id(utf8(&value)?)?),
-            b"format" => head.format = read_format(utf8(&value)?)?,
+            b"format" => match read_format(utf8(&value)?)? {
+                newer if newer > FormatRange::KNOWN.newest => {
+                    return Err(StoreError::Format(newer));
+                }
+                format => head.format = format,
+            },
             b"list" => head.list = text::read_list(utf8(&value)?)?,
             b"claims" => head.claims = text::read_claims(utf8(&value)?)?,
             b"snapshot" => head.snapshot = Some(text::read_snapshot(utf8(&value)?)?),
@@ -96,7 +108,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, Bad> {
 fn blank() -> Head {
     Head {
         incarnation: 0,
-        format: FORMAT,
+        format: OLDEST,
         list: TermList::new(),
         claims: Claims::new(),
         snapshot: None,

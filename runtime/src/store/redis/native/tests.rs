@@ -241,5 +241,14 @@ fn a_head_gives_back_what_was_put() {
     let fields: Vec<_> = fields.chain(args[4..].to_vec()).map(Value::BulkString).collect();
     let parts = Parts::of(Value::Array(fields)).unwrap();
     let (head, _) = head::read(parts, &seal(None)).unwrap().unwrap();
-    assert_eq!((head.list, head.filter), (list, Filter(9)));
+    assert_eq!((head.list, head.filter, head.format), (list, Filter(9), 1));
+}
+
+#[test]
+fn a_head_of_a_newer_format_is_told_as_such() {
+    let fields = [("at", "1-2-00000000000000000000000000000003"), ("format", "99")];
+    let fields = fields.into_iter().flat_map(|(name, value)| [name, value]);
+    let fields = fields.map(|text| Value::BulkString(text.into())).collect();
+    let parts = Parts::of(Value::Array(fields)).unwrap();
+    assert_eq!(head::read(parts, &seal(None)).unwrap_err(), StoreError::Format(99));
 }
