@@ -144,6 +144,11 @@ impl Patient<'_> {
     async fn ask(mut self, facts: &Facts, prefix: &str, candidate: bool) -> Vec<Finding> {
         let user = self.text(cmd("ACL").arg("WHOAMI")).await;
         self.findings.push(server::login(&user, self.options));
+        // Whoever may not ask for his name is still the one who logged in.
+        let user = user.unwrap_or_else(|_| match &self.options.username {
+            Some(name) if self.options.password.is_some() => name.clone(),
+            _ => "default".to_owned(),
+        });
         let rights = rights::try_all(&self, &user, facts, prefix, candidate).await;
         self.findings.push(rights);
         let before = wall_now();

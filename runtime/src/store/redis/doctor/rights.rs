@@ -3,7 +3,6 @@
 use redis::{Cmd, cmd};
 
 use super::{Finding, Patient, untold};
-use crate::store::StoreError;
 use crate::store::redis::connection::{Facts, text};
 
 /// How many refusals are told one by one.
@@ -58,7 +57,7 @@ const LEAD: [&str; 22] = [
 /// Has the server say which commands it would refuse. Carries none of them out.
 pub(super) async fn try_all(
     patient: &Patient<'_>,
-    user: &Result<String, StoreError>,
+    user: &str,
     facts: &Facts,
     prefix: &str,
     candidate: bool,
@@ -67,8 +66,6 @@ pub(super) async fn try_all(
         FOLLOW.iter().chain(if candidate { &LEAD[..] } else { &[] }).copied().collect();
     let wait = patient.options.wait.filter(|_| candidate).map(|_| "WAIT 0 1");
     let needs: Vec<&str> = needs.into_iter().chain(wait).collect();
-    // That we may not ask for our name says nothing of our rights.
-    let user = user.as_deref().unwrap_or("default");
     if !facts.knows_script_flags() {
         let why = format!("{facts} cannot tell what a user may do; from Redis 7 on it can");
         return Finding::note("rights", why).advise(rule(user, prefix, &needs));
