@@ -33,8 +33,8 @@ use redis::{Cmd, Value};
 use tracing::{debug, info};
 use zonesync_core::time::{Duration, Instant};
 
-pub(super) use hello::{Facts, OLDEST, text};
 use hello::Login;
+pub(super) use hello::{Facts, OLDEST, text};
 use keeper::Keeper;
 use line::Line;
 use refusal::Refusal;
@@ -183,8 +183,7 @@ impl Server {
         let common = &self.0.common;
         let limit = common.options.connect_timeout;
         let late = || Err(StoreError::Unavailable(common.route.way(common)));
-        let address =
-            within(&common.runtime, limit, common.route.find(common), late).await?;
+        let address = within(&common.runtime, limit, common.route.find(common), late).await?;
         let login = [common.login()];
         let asked = route::ask(common, &address, &login, limit, &["HELLO", "3"], |_| Ok(()));
         let (answer, _) = asked.await.map_err(Refusal::into_error)?;

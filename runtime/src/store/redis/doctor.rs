@@ -112,7 +112,7 @@ pub async fn examine(
     let (address, facts) = match server.greet().await {
         Ok(greeted) => greeted,
         Err(error) => {
-            let findings = vec![unreached(&options.topology, &error)];
+            let findings = vec![unreached(options, &error)];
             return Examined { findings, reached: false };
         }
     };
@@ -215,39 +215,54 @@ fn untold(what: &'static str, told: &str, error: &StoreError) -> Finding {
         StoreError::Denied(_) => Level::Note,
         _ => Level::Doubtful,
     };
-    Finding::new(what, level, format!("{told}{error}"))
+    Finding::new(what, level, format!("{told}{}", why(error)))
 }
 
-fn unreached(topology: &Topology, error: &StoreError) -> Finding {
-    let finding = Finding::bad("address", format!("{}: {error}", found_by(topology)));
+/// Gives an error's own words, without what kind it is.
+fn why(error: &StoreError) -> String {
     match error {
+        StoreError::Unavailable(why) | StoreError::Denied(why) | StoreError::Corrupt(why) => {
+            why.clone()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn unreached(options: &RedisOptions, error: &StoreError) -> Finding {
+    let told = format!("not reached ({}): {}", found_by(&options.topology), why(error));
+    let finding = Finding::bad("address", told);
+    if let StoreError::Denied(_) = error {
         // What denies says itself what to set.
-        StoreError::Denied(_) => finding,
-        _ => finding.advise(match topology {
-            Topology::Standalone(_) => {
-                "see that Redis runs there, that it listens on that address, and that no firewall \
-                 stands between"
-            }
-            Topology::Sentinel { .. } => {
-                "see that the sentinels run, and that the master they name can be reached from here"
-            }
-            Topology::Cluster { .. } => {
-                "see that the nodes run, and that the addresses they announce can be reached from \
-                 here"
-            }
-        }),
+        return finding;
+    }
+    let see = match &options.topology {
+        Topology::Standalone(_) => {
+            "see that Redis runs, that it listens on that address, and that no firewall stands \
+             between"
+        }
+        Topology::Sentinel { .. } => {
+            "see that the sentinels run, and that the master they name can be reached from here"
+        }
+        Topology::Cluster { .. } => {
+            "see that the nodes run, and that the addresses they announce can be reached from here"
+        }
+    };
+    match &options.tls {
+        Some(_) => finding.advise(format!(
+            "{see}; if it does not speak TLS, set `distributed-sync.redis.ssl: false`"
+        )),
+        None => finding.advise(see),
     }
 }
 
 /// Says how the server is found.
 fn found_by(topology: &Topology) -> String {
-    let list = |nodes: &[Address]| {
-        nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    };
+    let list =
+        |nodes: &[Address]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match topology {
-        Topology::Standalone(address) => format!("named as the one server {address}"),
+        Topology::Standalone(_) => "one server".to_owned(),
         Topology::Sentinel { master, nodes, .. } => {
-            format!("named as `{master}` by the sentinels {}", list(nodes))
+            format!("`{master}` of the sentinels {}", list(nodes))
         }
         Topology::Cluster { nodes } => {
             format!("owner of the zone's slot in the cluster of {}", list(nodes))

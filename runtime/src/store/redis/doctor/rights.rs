@@ -103,7 +103,7 @@ fn rule(user: &str, prefix: &str, needs: &[&str]) -> String {
     let mut names: Vec<_> = needs.iter().map(|need| name(need).to_lowercase()).collect();
     names.sort();
     names.dedup();
-    format!("ACL SETUSER {user} ~{prefix}* +{}", names.join(" +"))
+    format!("to allow it: ACL SETUSER {user} ~{prefix}* +{}", names.join(" +"))
 }
 
 fn dry_run(user: &str, prefix: &str, need: &str) -> Cmd {
@@ -163,10 +163,13 @@ mod tests {
         let finding = judge("edge", "zonesync:{z}:", &refused, true);
         let told = "`edge` may not do what a candidate does: HSET lease, HSET head, SET snap, TIME";
         assert_eq!(finding.told, told);
-        let advice = "ACL SETUSER edge ~zonesync:{z}:* +hset +set +time";
+        let advice = "to allow it: ACL SETUSER edge ~zonesync:{z}:* +hset +set +time";
         assert_eq!(finding.advice.as_deref(), Some(advice));
         let finding = judge("edge", "zonesync:{z}:", &LEAD, true);
         assert!(finding.told.ends_with(", 16 more"), "{}", finding.told);
-        assert_eq!(judge("edge", "p", &[], false), Finding::good("rights", "`edge` may do all that a follower does"));
+        assert_eq!(
+            judge("edge", "p", &[], false),
+            Finding::good("rights", "`edge` may do all that a follower does")
+        );
     }
 }

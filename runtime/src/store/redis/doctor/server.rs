@@ -96,11 +96,7 @@ pub(super) fn login(user: &Result<String, StoreError>, options: &RedisOptions) -
 }
 
 /// Compares the server's time with ours, which was read before and after it.
-pub(super) fn clock(
-    time: Result<Value, StoreError>,
-    before: WallTime,
-    after: WallTime,
-) -> Finding {
+pub(super) fn clock(time: Result<Value, StoreError>, before: WallTime, after: WallTime) -> Finding {
     let time = match time {
         Ok(time) => read_time(time),
         Err(error) => return untold("clock", "Redis does not tell its time: ", &error),
@@ -142,10 +138,10 @@ pub(super) fn eviction(info: &Info<'_>) -> Finding {
         }
         policy if policy.starts_with("allkeys-") => {
             let when = match info.number("maxmemory") {
-                Some(0) => " once `maxmemory` is set",
+                Some(0) => "; `maxmemory` is not set yet",
                 _ => "",
             };
-            let told = format!("`{policy}` throws parts of the zone away when Redis is full{when}");
+            let told = format!("`{policy}` throws parts of the zone away once Redis is full{when}");
             Finding::bad(what, told).advise(set)
         }
         policy => Finding::doubtful(what, format!("`{policy}` is not known here")).advise(set),
@@ -231,11 +227,7 @@ pub(super) fn persistence(
 }
 
 /// Judges what a fail-over finds. `min` is `min-replicas-to-write`, where it is known.
-pub(super) fn replicas(
-    info: &Info<'_>,
-    min: Option<u64>,
-    options: &RedisOptions,
-) -> Vec<Finding> {
+pub(super) fn replicas(info: &Info<'_>, min: Option<u64>, options: &RedisOptions) -> Vec<Finding> {
     let what = "replicas";
     let Some(connected) = info.number("connected_slaves") else {
         return vec![Finding::note(what, "Redis does not tell its replicas")];
@@ -256,7 +248,8 @@ pub(super) fn replicas(
         });
     } else if online < connected {
         let told = format!("{online} of {connected} are in step");
-        findings.push(Finding::doubtful(what, told).advise("look again when they have synchronised"));
+        findings
+            .push(Finding::doubtful(what, told).advise("look again when they have synchronised"));
     } else {
         findings.push(Finding::good(what, format!("{connected} in step")));
     }
@@ -276,8 +269,11 @@ pub(super) fn replicas(
             format!("{min} to write: a master that is cut off stops writing"),
         )),
         Some(_) if connected > 0 => findings.push(
-            Finding::note(what, "0 to write: a master that is cut off goes on, and what it then \
-                                 takes is lost and published again")
+            Finding::note(
+                what,
+                "0 to write: a master that is cut off goes on, and what it then \
+                                 takes is lost and published again",
+            )
             .advise("set `min-replicas-to-write 1`"),
         ),
         _ => {}
@@ -297,3 +293,6 @@ pub(super) fn replicas(
 fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
+
+#[cfg(test)]
+mod tests;
