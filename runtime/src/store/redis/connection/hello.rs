@@ -58,7 +58,7 @@ impl Facts {
         Ok(())
     }
 
-    pub(super) fn read(answer: Value) -> Option<Self> {
+    pub(in super::super) fn read(answer: Value) -> Option<Self> {
         let (mut name, mut version, mut mode, mut role) = Default::default();
         for (key, value) in answer.into_map_iter().ok()? {
             let place = match text(key)?.as_str() {

@@ -149,9 +149,9 @@ fn named<'a>(reports: impl IntoIterator<Item = &'a Report>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use zonesync_core::digest::{Digest, Fingerprint, Version};
+    use zonesync_core::digest::{Digest, Fingerprint};
     use zonesync_core::election::{Lease, LeaseStamp, Role};
-    use zonesync_core::entity::Kind;
+    use zonesync_core::entity::{Kind, Version};
     use zonesync_core::format::{FORMAT, Filter, Snapshot, Source};
     use zonesync_core::history::{Claims, TermList};
     use zonesync_core::id::{Epoch, InstanceId, Sequence, Term, TermId};
@@ -176,7 +176,7 @@ mod tests {
             format: FORMAT,
             list,
             claims: Claims::new(),
-            snapshot: Some(Snapshot { position: at(40), chunks: 1, bytes: 1 }),
+            snapshot: Some(Snapshot { position: at(40), chunks: 1, bytes: 1, hash: 0 }),
             digest,
             source: Source::default(),
             filter: Filter::default(),
