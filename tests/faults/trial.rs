@@ -129,6 +129,7 @@ impl Trial {
         self.rests.push(begun.elapsed());
         for (_, node) in self.nodes.all() {
             self.watch.look(node);
+            self.watch.check_lost(node, &pairs);
             self.watch.look_up(node, &pairs);
         }
         Ok(())

@@ -122,10 +122,21 @@ impl Watch {
         }
     }
 
-    /// Compares what a node holds with the rows, which rest, and with what was acknowledged.
+    /// Compares what a node holds with the rows, which rest.
     pub(crate) fn compare(&self, node: &Node, pairs: &[Pair]) -> Result<(), String> {
         let held = list(node).ok_or_else(|| format!("{} does not list", node.name))?;
         let wanted = wanted(pairs);
+        let differing = wanted.iter().filter(|(row, revision)| held.get(row) != Some(revision));
+        let (missing, extra) = (differing.count(), held.len() as i64 - wanted.len() as i64);
+        if missing > 0 || extra != 0 {
+            return Err(format!("{} differs from {missing} rows, {extra} too many", node.name));
+        }
+        Ok(())
+    }
+
+    /// Checks that a node at rest holds all that was acknowledged, or what came after it.
+    pub(crate) fn check_lost(&self, node: &Node, pairs: &[Pair]) {
+        let (held, wanted) = (list(node).unwrap_or_default(), wanted(pairs));
         for (row, value) in locked(&self.acknowledged).iter().filter(|(_, value)| value.on) {
             let now = held.get(row).copied().unwrap_or_default();
             let row_says_gone = !wanted.contains_key(row);
@@ -134,12 +145,6 @@ impl Watch {
                 self.break_promise(&self.lost, what);
             }
         }
-        let differing = wanted.iter().filter(|(row, revision)| held.get(row) != Some(revision));
-        let (missing, extra) = (differing.count(), held.len() as i64 - wanted.len() as i64);
-        if missing > 0 || extra != 0 {
-            return Err(format!("{} differs from {missing} rows, {extra} too many", node.name));
-        }
-        Ok(())
     }
 
     /// Looks keys up that were revoked, and some that are good.

@@ -1,48 +1,49 @@
-//! Clocks that jump, by libfaketime.
+//! Clocks that jump.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::{Ended, primary};
 use crate::trial::Trial;
 
-/// Where distributions put the library.
-const PLACES: [&str; 3] = [
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib64/faketime/libfaketime.so.1",
-];
+/// What a process loads before all else. Not libfaketime, which servers with jemalloc do not survive.
+const SOURCE: &str = include_str!("../clock.c");
 
-/// A wall clock that stands as a file says. The monotonic one is left alone.
+/// A wall clock that stands wrong by what a file says. The monotonic one is left alone.
 struct Clock {
     file: PathBuf,
-    library: &'static str,
+    library: PathBuf,
 }
 
 impl Clock {
     fn new(folder: &Path) -> Result<Self, Ended> {
-        let library = PLACES.into_iter().find(|path| Path::new(path).exists());
-        let library = library.ok_or_else(|| Ended::Skipped("there is no libfaketime".into()))?;
-        let clock = Self { file: folder.join("clock"), library };
-        clock.set("+0");
-        Ok(clock)
+        let (file, source) = (folder.join("clock"), folder.join("clock.c"));
+        let clock = Self { file, library: folder.join("clock.so") };
+        clock.set(0);
+        fs::write(&source, SOURCE).expect("a file can be written");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&clock.library).arg(&source);
+        match compiler.status() {
+            Ok(status) if status.success() => Ok(clock),
+            _ => Err(Ended::Skipped("there is no C compiler".into())),
+        }
     }
 
-    /// Sets the clock off by so much: `+300`, in seconds.
-    fn set(&self, by: &str) {
-        fs::write(&self.file, by).expect("a file can be written");
+    /// Sets the clock wrong by so many seconds, in place: processes have the file mapped.
+    fn set(&self, seconds: i64) {
+        let file = File::options().write(true).create(true).truncate(false).open(&self.file);
+        let written = file.and_then(|file| file.write_all_at(&seconds.to_ne_bytes(), 0));
+        written.expect("a file can be written");
     }
 
     fn variables(&self) -> Vec<(String, String)> {
-        let file = self.file.display().to_string();
-        [
-            ("LD_PRELOAD", self.library.to_owned()),
-            ("FAKETIME_TIMESTAMP_FILE", file),
-            ("FAKETIME_NO_CACHE", "1".to_owned()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        let text = |path: &Path| path.display().to_string();
+        vec![
+            ("LD_PRELOAD".to_owned(), text(&self.library)),
+            ("ZONESYNC_CLOCK".to_owned(), text(&self.file)),
         ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec()
     }
 }
 
@@ -58,9 +59,9 @@ pub(super) fn of_primary(trial: &mut Trial) -> Result<(), Ended> {
     }
     primary::lead(trial, 0)?;
     trial.work(100)?;
-    clock.set("+300");
+    clock.set(300);
     trial.work(300)?;
-    clock.set("+0");
+    clock.set(0);
     trial.work(200)?;
     let still = trial.nodes.get(0).is_primary();
     still.then_some(()).ok_or_else(|| "a jump of its wall clock ended the reign".to_owned())?;
@@ -78,7 +79,7 @@ pub(super) fn of_redis(trial: &mut Trial) -> Result<(), Ended> {
         let nodes = trial.nodes.all().filter_map(|(_, node)| node.status());
         nodes.filter_map(|status| status["counters"]["reigns"].as_u64()).sum()
     };
-    for by in ["+300", "+0"] {
+    for by in [300, 0] {
         let before = reigns();
         clock.set(by);
         trial.work(400)?;

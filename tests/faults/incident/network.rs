@@ -73,7 +73,8 @@ pub(super) fn partition(trial: &mut Trial) -> Result<(), Ended> {
     primary::lead(trial, 0)?;
     trial.work(200)?;
     network.cut();
-    let taken = primary::taken_over(trial, 0, Instant::now());
+    // The others had to step down before: they rest for up to two TTL.
+    let taken = primary::taken_over_within(trial, 0, Instant::now(), trial.ttl * 4);
     if taken.is_ok() {
         trial.work(100)?;
     }

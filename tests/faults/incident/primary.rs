@@ -8,17 +8,23 @@ use super::Ended;
 use crate::nodes::until;
 use crate::trial::Trial;
 
-/// A successor has to publish within the lease and a second; a busy machine gets one more.
-fn take_over_max(trial: &Trial) -> Duration {
-    trial.ttl + Duration::from_secs(2)
+/// Waits until another node leads, and says so if that took too long: a successor has to publish within
+/// the lease and a second; a busy machine gets one more.
+fn taken_over(trial: &Trial, from: usize, begun: Instant) -> Result<usize, String> {
+    taken_over_within(trial, from, begun, trial.ttl + Duration::from_secs(2))
 }
 
-/// Waits until another node leads, and says so if that took too long.
-pub(super) fn taken_over(trial: &Trial, from: usize, begun: Instant) -> Result<usize, String> {
+/// The same, with a bound of one's own.
+pub(super) fn taken_over_within(
+    trial: &Trial,
+    from: usize,
+    begun: Instant,
+    bound: Duration,
+) -> Result<usize, String> {
     let next = trial.nodes.primary_but(from)?;
     let took = begun.elapsed();
     println!("  another node leads after {:.2} s", took.as_secs_f64());
-    if took > take_over_max(trial) {
+    if took > bound {
         return Err(format!("the take-over took {took:?}"));
     }
     Ok(next)
