@@ -28,12 +28,15 @@ use verify::Verifier;
 /// How a client speaks TLS. Built once from a configuration; clones share it, and the sessions that
 /// it resumes.
 #[derive(Clone)]
-pub struct Tls(Arc<ClientConfig>);
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    trusts_all: bool,
+}
 
 impl Tls {
     /// Takes a finished configuration of rustls.
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
-        Self(config)
+        Self { config, trusts_all: false }
     }
 
     /// Reads the stores that `options` name, and gives what they make, with what is doubtful.
@@ -69,12 +72,19 @@ impl Tls {
             Some(identity) => builder.with_client_cert_resolver(identity),
             None => builder.with_no_client_auth(),
         };
-        Ok((Self(Arc::new(config)), findings.doubts))
+        let tls = Self { config: Arc::new(config), trusts_all: options.trust_all };
+        Ok((tls, findings.doubts))
     }
 
     /// Gives what rustls needs.
     pub fn config(&self) -> &Arc<ClientConfig> {
-        &self.0
+        &self.config
+    }
+
+    /// Says whether it was built to take any certificate. Not known, and so false, of a finished
+    /// configuration.
+    pub fn trusts_all(&self) -> bool {
+        self.trusts_all
     }
 }
 

@@ -1,6 +1,7 @@
 //! The zone store in Redis or Valkey: standalone, behind Sentinel, or in a Cluster.
 
 mod connection;
+pub mod doctor;
 mod native;
 mod options;
 

@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Show what a configuration comes to and where each value comes from, secrets masked; exit 2
     /// with all its problems if it has any
     Config(Config),
+    /// Examine the Redis of the zone that a configuration names: what is good, what is doubtful, and
+    /// what to do; exit 1 if something is bad, 3 if Redis is not reached
+    Doctor(Configured),
     /// Show a zone of three nodes at work, with timings
     Demo(Demo),
     /// Work out anew what a state sums up to and compare it with what was announced; exit 1 if

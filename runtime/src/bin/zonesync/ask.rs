@@ -75,7 +75,7 @@ impl Node {
         let path = match &common.socket {
             Some(path) => path.clone(),
             None => match &mut Client::find()[..] {
-                [] => return Err(Failure::NoNode(how_to_start())),
+                [] => return Err(Failure::NoAnswer(how_to_start())),
                 [path] => std::mem::take(path),
                 several => {
                     let list: String =
@@ -89,9 +89,9 @@ impl Node {
             let advice = match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => how_to_start(),
                 io::ErrorKind::PermissionDenied => "ask as the user that runs the node".into(),
-                _ => return Failure::NoNode(format!("{}: {error}", path.display())),
+                _ => return Failure::NoAnswer(format!("{}: {error}", path.display())),
             };
-            Failure::NoNode(format!("no node answers at {}: {error}\n{advice}", path.display()))
+            Failure::NoAnswer(format!("no node answers at {}: {error}\n{advice}", path.display()))
         })
     }
 
@@ -103,11 +103,11 @@ impl Node {
     fn next(&mut self) -> Result<Answer, Failure> {
         match self.0.answer().map_err(hung_up)? {
             Some(Answer::Error { code: ErrorCode::Stopped, message }) => {
-                Err(Failure::NoNode(clean(&message)))
+                Err(Failure::NoAnswer(clean(&message)))
             }
             Some(Answer::Error { message, .. }) => Err(Failure::Refused(clean(&message))),
             Some(answer) => Ok(answer),
-            None => Err(Failure::NoNode("the node has gone".into())),
+            None => Err(Failure::NoAnswer("the node has gone".into())),
         }
     }
 

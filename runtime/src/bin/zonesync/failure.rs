@@ -9,9 +9,10 @@ use crate::screen::{Screen, Style};
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  what was asked for is not there, the node is not ready, or a check found a difference
+  1  what was asked for is not there, the node is not ready, or a check found a difference or
+     something bad
   2  the command line or the configuration is wrong
-  3  no node answers at the socket
+  3  no node answers at the socket, or Redis is not reached
   4  the node refused, or it or the command failed";
 
 /// Why a command did not do what it was asked. Texts say what to do about it.
@@ -21,8 +22,8 @@ pub(crate) enum Failure {
     NotThere(String),
     /// The command line or the configuration is wrong.
     Usage(String),
-    /// No node answers.
-    NoNode(String),
+    /// No node answers, or no Redis.
+    NoAnswer(String),
     /// The node refused, or something failed.
     Refused(String),
     /// Whoever reads our output has gone, which is no fault: `zonesync list API | head`.
@@ -35,7 +36,7 @@ impl Failure {
         let (code, text) = match self {
             Self::NotThere(text) => (1, text),
             Self::Usage(text) => (2, text),
-            Self::NoNode(text) => (3, text),
+            Self::NoAnswer(text) => (3, text),
             Self::Refused(text) => (4, text),
             Self::Unread => return ExitCode::SUCCESS,
         };

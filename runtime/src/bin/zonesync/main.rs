@@ -1,6 +1,6 @@
 //! The command line of zonesync.
 //!
-//! `run` starts a node, `demo` shows a zone at work, and the other commands ask a running node
+//! `run` starts a node, `demo` shows a zone at work, `doctor` examines its Redis, and the other commands ask a running node
 //! through its socket. Start reading at [`args`]; [`ask`] holds the commands that ask.
 
 mod args;
@@ -8,6 +8,7 @@ mod ask;
 mod config;
 mod configured;
 mod demo;
+mod doctor;
 mod failure;
 mod run;
 mod screen;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Run(options) => run::run(&options, &common),
         Command::Config(options) => config::config(&options, &common, &mut screen),
+        Command::Doctor(options) => doctor::doctor(&options, &common, &mut screen),
         Command::Demo(options) => demo::demo(&options, &mut screen),
         Command::Verify(options) => verify::verify(&options, &common, &mut screen),
         Command::Ask(question) => ask::ask(&question, &common, &mut screen),

@@ -33,8 +33,8 @@ use redis::{Cmd, Value};
 use tracing::{debug, info};
 use zonesync_core::time::{Duration, Instant};
 
-pub(super) use hello::Facts;
 use hello::Login;
+pub(super) use hello::{Facts, OLDEST, text};
 use keeper::Keeper;
 use line::Line;
 use refusal::Refusal;
@@ -175,6 +175,20 @@ impl Server {
         };
         let command = |_: &Facts| command.clone();
         self.carry(lane, &name, limit, command, command).await
+    }
+
+    /// Finds the server and greets it on a connection of its own. Unlike any other call, this takes
+    /// whoever it finds: a replica, or a server that is too old.
+    pub(super) async fn greet(&self) -> Result<(Address, Facts), StoreError> {
+        let common = &self.0.common;
+        let limit = common.options.connect_timeout;
+        let late = || Err(StoreError::Unavailable(common.route.way(common)));
+        let address = within(&common.runtime, limit, common.route.find(common), late).await?;
+        let login = [common.login()];
+        let asked = route::ask(common, &address, &login, limit, &["HELLO", "3"], |_| Ok(()));
+        let (answer, _) = asked.await.map_err(Refusal::into_error)?;
+        let facts = Facts::read(answer).ok_or_else(|| hello::unknown(&address))?;
+        Ok((address, facts))
     }
 
     /// Gives what the server said of itself; connects if there is no connection.

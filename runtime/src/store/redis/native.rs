@@ -40,6 +40,7 @@ use crate::store::{
 };
 use ahead::Ahead;
 use keys::Keys;
+pub(super) use keys::prefix;
 use replicas::Replicas;
 use seal::{Place, Seal};
 use wait::Watch;

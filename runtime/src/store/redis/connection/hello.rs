@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use crate::store::redis::options::Address;
 
 /// The oldest Redis that will do.
-const OLDEST: Version = Version(6, 2, 0);
+pub(in super::super) const OLDEST: Version = Version(6, 2, 0);
 
 /// The version of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +58,7 @@ impl Facts {
         Ok(())
     }
 
-    fn read(answer: Value) -> Option<Self> {
+    pub(in super::super) fn read(answer: Value) -> Option<Self> {
         let (mut name, mut version, mut mode, mut role) = Default::default();
         for (key, value) in answer.into_map_iter().ok()? {
             let place = match text(key)?.as_str() {
@@ -119,14 +119,17 @@ pub(super) async fn hello(
     let answer = bare.ask(&parts).await.map_err(|error| Refusal::fatal(told(&error, address)))?;
     match answer {
         Value::ServerError(error) => Err(refusal::read(&error, "HELLO", address)),
-        answer => Facts::read(answer).ok_or_else(|| {
-            Refusal::fatal(StoreError::Denied(format!("{address} is no Redis that we know")))
-        }),
+        answer => Facts::read(answer).ok_or_else(|| Refusal::fatal(unknown(address))),
     }
 }
 
+/// Says that something else answered a greeting.
+pub(super) fn unknown(address: &Address) -> StoreError {
+    StoreError::Denied(format!("{address} is no Redis that we know"))
+}
+
 /// Reads a value as text.
-pub(super) fn text(value: Value) -> Option<String> {
+pub(in super::super) fn text(value: Value) -> Option<String> {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text),

@@ -4,6 +4,11 @@ use zonesync_core::id::{Position, ZoneName};
 
 use super::text;
 
+/// Gives what all keys of a zone begin with.
+pub(in super::super) fn prefix(zone: &ZoneName) -> String {
+    format!("zonesync:{{{zone}}}:")
+}
+
 /// The names of a zone's keys.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
@@ -19,7 +24,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(zone: &ZoneName) -> Self {
-        let prefix = format!("zonesync:{{{zone}}}:");
+        let prefix = prefix(zone);
         let key = |name: &str| format!("{prefix}{name}");
         Self {
             lease: key("lease"),
