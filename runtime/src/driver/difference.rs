@@ -78,6 +78,7 @@ pub(super) async fn from_reading(
     if reading.full {
         let gone = gone(work, &reading, base, &view);
         let removals = Removals::sort(&reading, gone);
+        let settles = settles && !bugs::planted(Bug::UnreadableSettles);
         let unread = if settles { unread(work, &reading, base, &view) } else { Vec::new() };
         let certain = Certain { present: &present, incomplete: reading.incomplete, unread };
         let judged = judge(work, repository, removals, certain, now, &mut complete).await;

@@ -275,8 +275,8 @@ impl Watch {
         if is_known && (self.plane.has_row(&key) || self.parent_is_off(&key)) {
             return;
         }
-        let can_be_read = !is_known && !self.plane.is_poison(&key);
-        if !can_be_read && self.is_confirmed_removal(&key) {
+        let can_be_found = !is_known && !self.plane.is_poison(&key) && !self.plane.has_lied();
+        if !can_be_found && self.is_confirmed_removal(&key) {
             return;
         }
         let spoken_for = self.plane.has_lied() || (self.has_filters && rows::is_tagged(&key));
