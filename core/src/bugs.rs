@@ -308,6 +308,11 @@ bugs! {
     ///
     /// 5: a poison row stands while others change.
     PoisonBlocksAll = "poison-blocks-all";
+    /// A row that cannot be mapped settles claims although the zone has no version of it.
+    ///
+    /// 7: a poison row stands when the store restarts empty; a cold node founds the zone without it,
+    /// and whoever holds its last good version drops that.
+    UnreadableSettles = "unreadable-settles";
     /// A row that only the node's own filter leaves out counts as off.
     ///
     /// 7: the last node with the zone's filter goes, and one with another takes over.

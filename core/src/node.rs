@@ -135,6 +135,9 @@ pub enum Step {
         base: Option<Base>,
         /// How many entities another live node holds, where far fewer rows must not pass.
         least: Option<u64>,
+        /// Claims are settled by it: others give up versions for what it finds. So a row that cannot
+        /// be read, and that `base` has no version of, must not pass.
+        settles: bool,
     },
     /// Make the difference from the staged to the own state pending. Answer:
     /// [`Node::handle_repository`].

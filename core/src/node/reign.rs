@@ -229,11 +229,12 @@ impl Node {
                 }
                 TakeOver::FirstLoad => {
                     let least = least.filter(|_| !bugs::planted(Bug::FirstLoadUnguarded));
-                    Step::ReadRepository { since: None, base: None, least }
+                    Step::ReadRepository { since: None, base: None, least, settles: false }
                 }
                 TakeOver::Follow => {
                     let since = reign.since.filter(|_| !unpublished);
-                    Step::ReadRepository { since, base: Some(Base::Own), least: None }
+                    let base = Some(Base::Own);
+                    Step::ReadRepository { since, base, least: None, settles: false }
                 }
                 TakeOver::Reconcile => {
                     reign.settling = reign.claims.clone();
@@ -242,7 +243,9 @@ impl Node {
                             let _ = reign.settling.push(claim);
                         }
                     }
-                    Step::ReadRepository { since: None, base: Some(Base::Staged), least }
+                    let settles = !reign.settling.is_empty();
+                    let base = Some(Base::Staged);
+                    Step::ReadRepository { since: None, base, least, settles }
                 }
             }),
             // What is long is packed between batches, too: a difference may be longer than the room.
@@ -328,11 +331,13 @@ impl Node {
         if full {
             reign.settling = reign.claims.clone();
             let least = self.live.as_ref().map(|report| report.count).filter(|_| settle);
-            return Some(Step::ReadRepository { since: None, base: Some(Base::Own), least });
+            let (base, settles) = (Some(Base::Own), !reign.settling.is_empty());
+            return Some(Step::ReadRepository { since: None, base, least, settles });
         }
         if core::mem::take(&mut self.repository_changed) {
             let since = Some(reign.since.unwrap_or_default()).filter(|_| !self.unpublished);
-            return Some(Step::ReadRepository { since, base: Some(Base::Own), least: None });
+            let base = Some(Base::Own);
+            return Some(Step::ReadRepository { since, base, least: None, settles: false });
         }
         None
     }

@@ -26,13 +26,20 @@ const SHORT_FEW: u64 = 3;
 /// not keep a zone from starting.
 const PUT_OFF_MAX: u32 = 3;
 
-/// Makes the difference between a reading and `base` pending.
+/// What is wanted of a reading, see [`Step::ReadRepository`](zonesync_core::node::Step).
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) base: Option<Base>,
+    pub(super) least: Option<u64>,
+    pub(super) settles: bool,
+}
+
+/// Makes the difference between a reading and the wanted base pending.
 pub(super) async fn from_reading(
     work: &mut Work,
     repository: &dyn ManagementRepository,
     mut reading: Reading,
-    base: Option<Base>,
-    least: Option<u64>,
+    Wanted { base, least, settles }: Wanted,
     now: WallTime,
 ) -> Difference {
     set_aside(&mut reading);
@@ -71,7 +78,9 @@ pub(super) async fn from_reading(
     if reading.full {
         let gone = gone(work, &reading, base, &view);
         let removals = Removals::sort(&reading, gone);
-        let certain = Certain { present: &present, incomplete: reading.incomplete };
+        let settles = settles && !bugs::planted(Bug::UnreadableSettles);
+        let unread = if settles { unread(work, &reading, base, &view) } else { Vec::new() };
+        let certain = Certain { present: &present, incomplete: reading.incomplete, unread };
         let judged = judge(work, repository, removals, certain, now, &mut complete).await;
         changes.extend(judged);
     } else {
@@ -157,8 +166,32 @@ fn last_good(work: &Work, reading: &Reading, view: &View) -> Vec<Pending> {
     let newer = |kind| work.own_source.newest(kind) > staged.source.newest(kind);
     let keys = reading.quarantined.iter().filter_map(|quarantined| quarantined.key.as_ref());
     let keys = keys.filter(|key| newer(key.as_ref().kind));
-    keys.map(|key| Pending { key: key.clone(), payload: view.get(key.as_ref()).map(Into::into) })
-        .collect()
+    let keys = keys.filter(|key| !says_off(reading, key));
+    let held = keys.filter_map(|key| Some((key, view.get(key.as_ref())?)));
+    held.map(|(key, payload)| Pending { key: key.clone(), payload: Some(payload.into()) }).collect()
+}
+
+/// The quarantined rows of which the zone would have no last good version, though another branch
+/// may: none is in the base, or the own state, which had come further, has none.
+///
+/// A state that was founded when the row was unreadable already never had a version. One that saw
+/// the entity go has none either; nobody can tell these apart.
+fn unread(work: &Work, reading: &Reading, base: Base, view: &View) -> Vec<EntityKeyBuf> {
+    let own = |key: EntityKey<'_>| view.get(key).is_some();
+    let known = |key: EntityKey<'_>| match work.staged.as_ref().filter(|_| base == Base::Staged) {
+        Some(staged) if work.own_source.newest(key.kind) > staged.source.newest(key.kind) => {
+            own(key)
+        }
+        Some(staged) => staged.view().get(key).is_some(),
+        None => own(key),
+    };
+    let keys = reading.quarantined.iter().filter_map(|quarantined| quarantined.key.as_ref());
+    let keys = keys.filter(|key| !known(key.as_ref()) && !says_off(reading, key));
+    keys.cloned().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn says_off(reading: &Reading, key: &EntityKeyBuf) -> bool {
+    reading.off.binary_search(key).is_ok()
 }
 
 /// The entities of the base that a full reading does not show, but for those whose row could not be
@@ -183,7 +216,7 @@ fn missing<'a>(
         Ok(Diff::Removed((key, _))) => Some(EntityKeyBuf::from(key)),
         _ => None,
     });
-    removed.filter(|key| !kept.contains(key) || reading.off.binary_search(key).is_ok()).collect()
+    removed.filter(|key| !kept.contains(key) || says_off(reading, key)).collect()
 }
 
 /// What is gone, by how well that is known.
@@ -194,7 +227,7 @@ struct Removals {
 
 impl Removals {
     fn sort(reading: &Reading, gone: Vec<EntityKeyBuf>) -> Self {
-        let off = |key: &EntityKeyBuf| reading.off.binary_search(key).is_ok();
+        let off = |key: &EntityKeyBuf| says_off(reading, key);
         let (evidenced, unclear): (Vec<_>, Vec<_>) = gone.into_iter().partition(off);
         Self { evidenced: evidenced.into_iter().collect(), unclear }
     }
@@ -215,6 +248,8 @@ struct Certain<'a> {
     /// What is held.
     present: &'a Digest,
     incomplete: bool,
+    /// The rows that must not pass since they cannot be read, and others may hold them.
+    unread: Vec<EntityKeyBuf>,
 }
 
 /// Looks the unclear ones up by id and lets the guard judge what is absent. Gives the removals that
@@ -265,32 +300,46 @@ async fn judge(
     }
     let mut passed: Vec<_> = removals.evidenced.into_iter().collect();
     for kind in (1..zonesync_core::entity::KINDS_MAX as u8).filter_map(Kind::from_code) {
-        let of_kind = || absent.iter().filter(|key| key.as_ref().kind == kind);
-        let mut set = HeldSet::new();
-        of_kind().for_each(|key| {
-            let _ = set.add(key.as_ref(), Evidence::Absent);
-        });
+        let of = |key: &&EntityKeyBuf| key.as_ref().kind == kind;
+        let of_kind = || absent.iter().filter(of);
+        let unread = || certain.unread.iter().filter(of).filter(|_| known);
+        let (set, unknown) = (set_of(of_kind()), set_of(unread()));
+        let all = set_of(of_kind().chain(unread()));
+        let says = |set: &HeldSet| work.confirmed.contains(&set.token());
         // What is left of it once all that is certain has gone.
         let gone = passed.iter().filter(|key| key.as_ref().kind == kind).count() as u64;
         let count = certain.present.kind(kind).count.saturating_sub(gone);
-        let confirmed = Some(set.token()).filter(|token| work.confirmed.contains(token));
-        match work.guard.judge_set(now, kind, count, &set, confirmed) {
-            Verdict::Pass => {
-                if set.count() > 0 {
-                    work.guard.pass(now, kind, set.count());
-                    passed.extend(of_kind().cloned());
-                }
+        let confirmed = Some(set.token()).filter(|_| says(&set) || says(&all));
+        let waits = unknown.count() > 0 && !says(&unknown) && !says(&all);
+        let verdict = work.guard.judge_set(now, kind, count, &set, confirmed);
+        if verdict == Verdict::Pass && set.count() > 0 {
+            work.guard.pass(now, kind, set.count());
+            passed.extend(of_kind().cloned());
+        }
+        let held = match (verdict, waits) {
+            (Verdict::Pass, false) => {
+                passed.extend(unread().cloned());
                 if known {
                     work.guard.release(kind);
                 }
+                continue;
             }
-            Verdict::Hold => {
-                work.guard.hold(kind, set.count(), set.token());
-                *complete = false;
-            }
-        }
+            (Verdict::Pass, true) => unknown,
+            (Verdict::Hold, false) => set,
+            (Verdict::Hold, true) => all,
+        };
+        work.guard.hold(kind, held.count(), held.token());
+        *complete = false;
     }
     passed.into_iter().map(|key| Pending { key, payload: None }).collect()
+}
+
+fn set_of<'a>(keys: impl Iterator<Item = &'a EntityKeyBuf>) -> HeldSet {
+    let mut set = HeldSet::new();
+    keys.for_each(|key| {
+        let _ = set.add(key.as_ref(), Evidence::Absent);
+    });
+    set
 }
 
 /// Makes the difference from the staged to the own state pending.

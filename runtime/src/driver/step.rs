@@ -6,10 +6,10 @@ use zonesync_core::bugs::{self, Bug};
 use zonesync_core::digest::Digest;
 use zonesync_core::format::{Filter, FormatRange, Head, Source};
 use zonesync_core::id::Epoch;
-use zonesync_core::node::{Base, Difference, Held, Step, Write};
+use zonesync_core::node::{Difference, Held, Step, Write};
 use zonesync_core::time::Instant;
 
-use super::difference;
+use super::difference::{self, Wanted};
 use super::load::{self, LoadError, READ_BYTES_MAX};
 use super::publish::{self, Ending, Packing, Place};
 use super::work::Work;
@@ -148,8 +148,8 @@ pub(super) async fn run(
             let written = publish::open(work, &*tools.store, (term, meta, format), update);
             written_outcome(written.await, &mut notes)
         }
-        Step::ReadRepository { since, base, least } => {
-            let of = Reading { since, base, least };
+        Step::ReadRepository { since, base, least, settles } => {
+            let of = Reading { since, wanted: Wanted { base, least, settles } };
             Outcome::Repository(read_repository(of, work, tools, &mut notes).await)
         }
         Step::Compare => Outcome::Repository(difference::from_own(work)),
@@ -216,12 +216,11 @@ async fn read(
 /// Which reading is wanted, see [`Step::ReadRepository`].
 struct Reading {
     since: Option<Source>,
-    base: Option<Base>,
-    least: Option<u64>,
+    wanted: Wanted,
 }
 
 async fn read_repository(
-    Reading { since, base, least }: Reading,
+    Reading { since, wanted }: Reading,
     work: &mut Work,
     tools: &Tools,
     notes: &mut Notes,
@@ -241,8 +240,7 @@ async fn read_repository(
     notes.read_again = reading.incomplete;
     let (rows, full, incomplete) = (reading.rows, reading.full, reading.incomplete);
     let wall = tools.runtime.wall_now();
-    let difference =
-        difference::from_reading(work, &**repository, reading, base, least, wall).await;
+    let difference = difference::from_reading(work, &**repository, reading, wanted, wall).await;
     let took = tools.runtime.now().since(begun);
     let changes = match difference {
         Difference::Pending { changes, .. } => changes,

@@ -62,7 +62,7 @@ const FOUND: &[(Bug, u64, Promise)] = &[
     (Bug::IncompleteReadSettles, 378, Promise::StaysRevoked),
     (Bug::GuardForgottenAtTakeover, 218, Promise::NeverWiped),
     (Bug::RemovalUndoneByStale, 4, Promise::InOrder),
-    (Bug::OtherFilterEmpties, 243, Promise::NeverWiped),
+    (Bug::OtherFilterEmpties, 330, Promise::NeverWiped),
 ];
 
 /// Which deliberate bugs a scenario notices, among others: those that its story is about.
@@ -90,6 +90,9 @@ const NOTICED: &[(&str, &[Bug])] = &[
     ("store-restarts-empty", &[Bug::RaiseForEver, Bug::PresentRowRemoved]),
     ("cold-node-first-at-an-emptied-store", &[Bug::FirstLoadAtOnce]),
     ("cold-node-alone-at-an-emptied-store", &[Bug::OwnClaimLeft, Bug::MissingTermCovered]),
+    ("cold-node-founds-without-a-row", &[Bug::UnreadableSettles]),
+    ("a-person-gives-a-row-up", &[Bug::UnreadableSettles]),
+    ("an-older-master-has-the-row", &[Bug::UnreadableSettles]),
     ("only-observers-know", &[Bug::FirstLoadUnguarded, Bug::ObserverStands]),
     ("settlement-lost-again", &[Bug::LogAndHeadFromTwoMasters]),
     ("bulk-publish-overflows", &[Bug::RevocationAfterDeploy]),

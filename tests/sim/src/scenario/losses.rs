@@ -74,6 +74,26 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         script: cold_node_alone,
     },
     Scenario {
+        name: "cold-node-founds-without-a-row",
+        story: "The same, but all rows are there, and one of them cannot be read since it was \
+                changed. The new gateway never had a good version of it; the others do, and must not \
+                give it up before the row can be read.",
+        script: cold_node_beside_poison,
+    },
+    Scenario {
+        name: "a-person-gives-a-row-up",
+        story: "The same, and the row stays as it is: the claims wait for a person, who says that the \
+                last good version may go.",
+        script: poison_given_up,
+    },
+    Scenario {
+        name: "an-older-master-has-the-row",
+        story: "The same after a split: the new gateway founds the zone on the one master, without \
+                the row, and then the other wins, which has its last good version. It must not be \
+                removed for a state that never had it.",
+        script: older_master,
+    },
+    Scenario {
         name: "only-observers-know",
         story: "The one gateway that can read the repository restarts just when the store lost its \
                 data, and the repository shows half of its rows. Edge gateways still hold the whole \
@@ -303,6 +323,70 @@ fn cold_node_alone(s: &mut Script) {
     s.within(HEALED, "all agree, with all there is", |world| {
         world.agree() && world.nothing_is_missing()
     });
+}
+
+/// A row turns unreadable, and a cold node founds the zone in an emptied store, without that row.
+/// Then the others come, who have its last good version.
+fn poison_and_cold_node(s: &mut Script) {
+    let poison = Change::Poison(vec![Row::Key(5)]);
+    s.nodes(4).full_read(20 * SECOND).at(4 * SECOND).join(1..3).at(10 * SECOND).change(poison);
+    s.after(2 * SECOND).strike(Fault::StoreEmptied);
+    for slot in 0..3 {
+        s.strike(Fault::Cut(slot, 5 * SECOND));
+    }
+    s.strike(Fault::Join(3));
+    s.within(2 * SECOND, "the new node founds the zone anew", |world| world.is_ready(3));
+    s.at(25 * SECOND).expect("what it has not and others have waits for a person", |world| {
+        !world.open_claims().is_empty() && world.held_removals() == 1
+    });
+}
+
+fn cold_node_beside_poison(s: &mut Script) {
+    poison_and_cold_node(s);
+    s.throughout(60 * SECOND, "who has a good version keeps it", |world| {
+        (0..3).all(|slot| world.is_ready(slot) && world.finds(slot, 5))
+    });
+    s.at(60 * SECOND).change(Change::Set(vec![Row::Key(5)]));
+    s.within(25 * SECOND, "once it can be read, the claims are settled", |world| {
+        world.open_claims().is_empty() && world.held_removals() == 0
+    });
+    s.within(HEALED, "all agree, and have it", |world| {
+        world.agree() && world.all_have_newest(Row::Key(5))
+    });
+}
+
+fn poison_given_up(s: &mut Script) {
+    poison_and_cold_node(s);
+    s.at(60 * SECOND)
+        .expect("who has a good version keeps it", |world| (0..3).all(|slot| world.finds(slot, 5)));
+    s.strike(Fault::Confirm);
+    s.within(HEALED, "all agree, and no claim is open", |world| {
+        world.agree() && world.open_claims().is_empty() && world.held_removals() == 0
+    });
+    s.expect("it is gone, and nothing else", |world| {
+        world.nobody_finds(5) && world.everyone_finds_all(0..5) && world.everyone_finds_all(6..30)
+    });
+}
+
+fn older_master(s: &mut Script) {
+    let poison = Change::Poison(vec![Row::Key(5)]);
+    s.nodes(2).full_read(20 * SECOND).at(4 * SECOND).others_join().at(10 * SECOND).change(poison);
+    s.after(2 * SECOND).strike(Fault::SplitOff(vec![])).strike(Fault::StoreEmptied);
+    s.strike(Fault::Crash(0, SECOND)).strike(Fault::Crash(1, 3600 * SECOND));
+    s.within(5 * SECOND, "a zone is founded without the row", |world| {
+        world.is_ready(0) && !world.finds(0, 5)
+    });
+    s.after(5 * SECOND).change(Change::Set(vec![Row::Key(6)]));
+    s.within(HEARD, "and goes on", |world| world.has_newest(0, Row::Key(6)));
+    s.strike(Fault::Lead(vec![0], Side::New));
+    s.after(20 * SECOND).expect("the other has the row, and a person is asked", |world| {
+        !world.open_claims().is_empty() && world.held_removals() == 1
+    });
+    s.at(60 * SECOND).change(Change::Set(vec![Row::Key(5)]));
+    s.within(25 * SECOND, "once it can be read, the claims are settled", |world| {
+        world.open_claims().is_empty() && world.held_removals() == 0
+    });
+    s.within(HEALED, "all have it", |world| world.all_have_newest(Row::Key(5)));
 }
 
 fn only_observers_know(s: &mut Script) {

@@ -36,6 +36,8 @@ pub(super) struct AtStore {
     announced: BTreeMap<Position, (Fingerprint, bool)>,
     /// What went at a server although no row said so.
     absent: BTreeMap<(usize, Kind), BTreeSet<EntityKeyBuf>>,
+    /// Of each kind how much a person confirmed last, and what has gone for that.
+    confirmed: BTreeMap<Kind, (u64, BTreeSet<EntityKeyBuf>)>,
     /// How much there was of each kind at most.
     highest: BTreeMap<Kind, u64>,
 }
@@ -56,9 +58,20 @@ impl Watch {
         self.resumed.insert(host, at);
     }
 
-    /// A person confirmed what the guard held: what went before does not count any more.
-    pub fn confirmed(&mut self) {
+    /// A person confirmed what the guard held, by kind: so much may go, and what went before does not
+    /// count any more.
+    pub fn confirmed(&mut self, held: BTreeMap<Kind, u64>) {
         self.store.absent.clear();
+        let held = held.into_iter().map(|(kind, count)| (kind, (count, BTreeSet::new())));
+        self.store.confirmed.extend(held);
+    }
+
+    /// Says whether a removal is among what a person confirmed.
+    fn is_confirmed_removal(&mut self, key: &EntityKeyBuf) -> bool {
+        let Some((count, gone)) = self.store.confirmed.get_mut(&key.as_ref().kind) else {
+            return false;
+        };
+        gone.contains(key) || ((gone.len() as u64) < *count && gone.insert(key.clone()))
     }
 
     /// Says what was announced at a position: its fingerprint, and whether it was complete.
@@ -260,6 +273,10 @@ impl Watch {
     ) {
         let key = rows::of_index(row);
         if is_known && (self.plane.has_row(&key) || self.parent_is_off(&key)) {
+            return;
+        }
+        let can_be_found = !is_known && !self.plane.is_poison(&key) && !self.plane.has_lied();
+        if !can_be_found && self.is_confirmed_removal(&key) {
             return;
         }
         let spoken_for = self.plane.has_lied() || (self.has_filters && rows::is_tagged(&key));

@@ -1,6 +1,8 @@
 //! How acts of a plan are carried out, and mended.
 
-use zonesync_core::entity::Kind;
+use std::collections::BTreeMap;
+
+use zonesync_core::entity::{KINDS_MAX, Kind};
 use zonesync_core::id::EntityKeyBuf;
 
 use super::World;
@@ -351,15 +353,25 @@ impl World {
     }
 
     pub(super) fn confirm(&mut self) {
-        let mut confirmed = false;
+        let mut confirmed = BTreeMap::new();
         for node in self.slots.iter().filter_map(|slot| slot.node.as_ref()) {
             for held in node.sync.status().held {
-                confirmed |= node.sync.confirm_removal(&held.token);
+                if node.sync.confirm_removal(&held.token) {
+                    confirmed.insert(held.token, (held.kind, held.count));
+                }
             }
         }
-        if confirmed {
+        if !confirmed.is_empty() {
             self.note(|| "a person confirms what is held".to_owned());
-            self.watch().confirmed();
+            let kinds = || (1..KINDS_MAX as u8).filter_map(Kind::from_code);
+            let mut held = BTreeMap::<_, u64>::new();
+            for (name, count) in confirmed.into_values() {
+                // What is short is of no kind: it lets a read pass, and the guard judges that.
+                if let Some(kind) = kinds().find(|kind| kind.to_string() == name) {
+                    *held.entry(kind).or_default() += count;
+                }
+            }
+            self.watch().confirmed(held);
         }
     }
 }
