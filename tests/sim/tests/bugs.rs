@@ -22,7 +22,7 @@ const FOUND: &[(Bug, u64, Promise)] = &[
     (Bug::ActsPastLease, 1, Promise::OnePrimary),
     (Bug::RenewsAfterExpiry, 1, Promise::OnePrimary),
     (Bug::WallClockInLease, 3, Promise::OnePrimary),
-    (Bug::LateAcquireFences, 67, Promise::OnePrimary),
+    (Bug::LateAcquireFences, 109, Promise::OnePrimary),
     (Bug::LeaseInherited, 1, Promise::OnePrimary),
     (Bug::HandoverWithoutRelease, 3, Promise::InTime),
     (Bug::ImpatientCandidate, 1, Promise::OnePrimary),
