@@ -89,6 +89,21 @@ fn cold() -> Alone {
     alone
 }
 
+#[test]
+fn a_read_says_whether_it_settles_claims() {
+    let reads = |claims: &[Position]| {
+        let mut alone = Alone::steady();
+        alone.renew(claims, &[]);
+        alone.node().want_full_read();
+        match alone.next() {
+            Some(Step::ReadRepository { since: None, settles, .. }) => settles,
+            other => panic!("no full read but {other:?}"),
+        }
+    };
+    assert!(reads(&[lost(1)]));
+    assert!(!reads(&[]));
+}
+
 fn report(alone: &mut Alone, position: Position) -> Report {
     let report = alone.node().make_report();
     Report { instance: InstanceId(8), role: Role::Secondary, position, count: 9, ..report }

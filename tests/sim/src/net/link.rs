@@ -108,7 +108,7 @@ impl Link {
                         let (least, head) = (answer.least_format(), answer.head_format());
                         let watch = net.lock().watch.clone();
                         let mut watch = watch.lock().expect("one thread");
-                        watch.formats.answered(own.now(), host, least, head);
+                        watch.formats.answered((own.now(), host), reads, least, head);
                     }
                     reply.put(answer);
                 }

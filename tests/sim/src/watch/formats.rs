@@ -43,8 +43,15 @@ impl Formats {
         self.reads.insert(host, reads);
     }
 
-    /// Takes in what an answer shows, as it reaches its node.
-    pub fn answered(&mut self, at: Time, host: HostId, least: Option<u16>, head: Option<u16>) {
+    /// Takes in what an answer shows, as it reaches its node. That of a read without a head shows
+    /// a store that has none.
+    pub fn answered(
+        &mut self,
+        (at, host): (Time, HostId),
+        of_read: bool,
+        least: Option<u16>,
+        head: Option<u16>,
+    ) {
         if let Some(format) = least {
             let known = self.least.get(&host).filter(|heard| heard.format == format);
             let since = known.map_or(at, |heard| heard.since);
@@ -56,6 +63,7 @@ impl Formats {
                 self.unreadable.entry(host).or_insert(Heard { since: at, format });
             }
             Some(_) => drop(self.unreadable.remove(&host)),
+            None if of_read => drop(self.unreadable.remove(&host)),
             None => {}
         }
     }
@@ -107,9 +115,15 @@ impl Watch {
 
     /// Checks what a server took: the head speaks for what is behind it.
     pub(super) fn see_head_format(&mut self, done: &Executed<'_>) {
-        let Executed { at, host, call, after, outcome: Outcome::Done, .. } = done else { return };
+        let Executed { at, host, call, before, after, outcome: Outcome::Done, .. } = done else {
+            return;
+        };
         let Some(head) = after.1.as_deref() else { return };
-        if let Call::Publish { bytes, .. } = call {
+        // A late copy of a batch that stands is answered as before, and puts nothing there.
+        let moves = before.1.as_ref().is_none_or(|before| before.position() != head.position());
+        if let Call::Publish { bytes, .. } = call
+            && moves
+        {
             let format = format_of(bytes);
             self.check(*at, Promise::Readable, format <= head.format, || {
                 format!("node {host} puts an entry of format {format} behind {}", told(head))
