@@ -33,7 +33,7 @@ pub(crate) struct Value {
 pub(crate) enum Fault {
     /// It brings back what is older.
     Back,
-    /// It was told before.
+    /// It was told before, to the byte.
     Twice,
     /// Its position is below one that was told before.
     Position,
@@ -43,12 +43,14 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 pub(crate) struct Seen {
     rows: HashMap<Name, Value>,
+    /// What each row said last.
+    payloads: HashMap<Name, Option<String>>,
     position: Position,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { rows: HashMap::new(), position: Position::START }
+        Self { rows: HashMap::new(), payloads: HashMap::new(), position: Position::START }
     }
 }
 
@@ -92,10 +94,12 @@ impl Seen {
             Action::Deploy => Value { revision: read(entity)?.1, on: true },
             Action::Undeploy => Value { revision: held.map_or(0, |held| held.revision), on: false },
         };
+        let said = self.payloads.insert(name, entity.payload.clone());
+        let again = said.is_some_and(|said| said == entity.payload);
         self.rows.insert(name, value);
         let fault = match held {
             _ if back => Some(Fault::Position),
-            Some(held) if held == value => Some(Fault::Twice),
+            Some(held) if held == value && again => Some(Fault::Twice),
             // A revision that was taken away never comes back: the next one does.
             Some(held) if value.on && !held.on && value.revision <= held.revision => {
                 Some(Fault::Back)
