@@ -38,38 +38,34 @@ skip() {
     return 77
 }
 
-# Installs what is missing of the C tools and servers, where that can be done without asking.
-part_tools() {
-    install_servers
-    local missing=() tool root=()
-    for tool in gcc g++ make nm readelf; do
-        command -v "$tool" >/dev/null || missing+=("$tool")
+# Programs that the build needs, and those that tests want, each with the Debian package that brings it.
+# Where one of the latter is missing, its tests end early and say so.
+NEEDED="gcc:gcc g++:g++ make:make nm:binutils readelf:binutils"
+WANTED="redis-server:redis-server redis-sentinel:redis-sentinel openssl:openssl \
+    keytool:openjdk-17-jdk-headless mariadbd:mariadb-server mariadb:mariadb-client initdb:postgresql"
+
+# PostgreSQL keeps its programs out of the way.
+have() {
+    command -v "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
+}
+
+# Prints the packages of those programs that are missing.
+missing() {
+    local pair
+    for pair in "$@"; do
+        have "${pair%%:*}" || echo "${pair#*:}"
     done
-    if [ ${#missing[@]} -gt 0 ]; then
-        echo "missing: ${missing[*]}"
-        [ "$(id -u)" -eq 0 ] || root=(sudo -n)
-        if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
-            "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
-                'apt-get update -qq && apt-get install -y -qq gcc g++ make binutils' || return 1
-        else
-            echo "install gcc, g++, make and binutils"
-            return 1
-        fi
-    fi
-    # Tests of TLS make their stores with these, and skip with a message where they are missing.
-    local packages=()
-    command -v openssl >/dev/null || packages+=(openssl)
-    command -v keytool >/dev/null || packages+=(openjdk-17-jdk-headless)
-    if [ ${#packages[@]} -gt 0 ]; then
-        [ "$(id -u)" -eq 0 ] || root=(sudo -n)
-        if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
-            "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
-                "apt-get update -qq && apt-get install -y -qq ${packages[*]}" ||
-                echo "not installed: ${packages[*]}"
-        else
-            echo "missing, so that some tests skip: ${packages[*]}"
-        fi
-    fi
+}
+
+# Installs what is missing, where that can be done without asking.
+part_tools() {
+    local packages
+    # shellcheck disable=SC2086
+    packages=$(missing $NEEDED $WANTED | sort -u | tr '\n' ' ')
+    [ -z "$packages" ] || install_packages "$packages"
+    # shellcheck disable=SC2086
+    packages=$(missing $NEEDED | sort -u | tr '\n' ' ')
+    [ -z "$packages" ] || { echo "install $packages"; return 1; }
     if ! command -v cargo >/dev/null; then
         echo "there is no cargo: install Rust 1.95 or newer from https://rustup.rs"
         return 1
@@ -77,32 +73,24 @@ part_tools() {
     cargo --version && gcc --version | head -1
 }
 
-# Without these, tests of Redis and of databases end early, and say so.
-install_servers() {
-    local missing=() program root=()
-    for program in redis-server redis-sentinel openssl mariadbd mariadb; do
-        command -v "$program" >/dev/null || missing+=("$program")
-    done
-    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
-    [ ${#missing[@]} -gt 0 ] || return 0
+install_packages() {
+    local root=()
     [ "$(id -u)" -eq 0 ] || root=(sudo -n)
-    if command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; then
-        # The packages start servers of their own: told not to while they are installed, stopped if
-        # they did all the same. A policy that is there already stays.
-        local policy=/usr/sbin/policy-rc.d ours=
-        if [ ! -e "$policy" ]; then
-            ours=1
-            printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
-            "${root[@]}" chmod 755 "$policy"
-        fi
-        "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
-            'apt-get update -qq && apt-get install -y -qq redis-server redis-sentinel openssl \
-                postgresql mariadb-server mariadb-client' ||
-            echo "skipped: tests of Redis or databases: ${missing[*]} cannot be installed"
-        [ -z "$ours" ] || "${root[@]}" rm -f "$policy"
-    else
-        echo "skipped: tests of Redis or databases: install ${missing[*]}"
+    if ! command -v apt-get >/dev/null || ! "${root[@]}" true 2>/dev/null; then
+        echo "missing, so that tests may skip: $1"
+        return
     fi
+    # Some packages start servers of their own; a policy for the while tells them not to. One that is
+    # there already stays.
+    local policy=/usr/sbin/policy-rc.d ours=
+    if [ ! -e "$policy" ]; then
+        ours=1
+        printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+        "${root[@]}" chmod 755 "$policy"
+    fi
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
+        "apt-get update -qq && apt-get install -y -qq $1" || echo "not installed: $1"
+    [ -z "$ours" ] || "${root[@]}" rm -f "$policy"
 }
 
 part_format() {
