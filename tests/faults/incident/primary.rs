@@ -41,14 +41,19 @@ pub(super) fn lead(trial: &Trial, place: usize) -> Result<(), String> {
     })
 }
 
-pub(super) fn kill_publish(trial: &mut Trial) -> Result<(), Ended> {
-    trial.work(200)?;
+/// Kills the primary, waits for a successor to work, and starts the node again.
+fn kill(trial: &mut Trial) -> Result<(), Ended> {
     let primary = trial.nodes.primary()?;
     trial.nodes.kill(primary);
     taken_over(trial, primary, Instant::now())?;
     trial.work(100)?;
     trial.start_node(primary);
     Ok(())
+}
+
+pub(super) fn kill_publish(trial: &mut Trial) -> Result<(), Ended> {
+    trial.work(200)?;
+    kill(trial)
 }
 
 pub(super) fn kill_snapshot(trial: &mut Trial) -> Result<(), Ended> {
@@ -60,12 +65,7 @@ pub(super) fn kill_snapshot(trial: &mut Trial) -> Result<(), Ended> {
         _ => None,
     };
     until("a snapshot is under way", &mut begun)?;
-    let primary = trial.nodes.primary()?;
-    trial.nodes.kill(primary);
-    taken_over(trial, primary, Instant::now())?;
-    trial.work(100)?;
-    trial.start_node(primary);
-    Ok(())
+    kill(trial)
 }
 
 pub(super) fn pause(trial: &mut Trial) -> Result<(), Ended> {
